@@ -1,0 +1,5 @@
+//! columns: call records as Arrow columns. Rows in, bytes out, both ways; pure and synchronous.
+//!
+//! Nothing here does I/O, knows tenants' folders, or plans anything.
+
+pub mod layout;

@@ -1,0 +1,11 @@
+//! The call detail record (`record.md`): its field catalogue, one record in memory, its identity.
+//!
+//! How sources map onto it is decided in `connect`; how it is stored, in the data wing.
+
+mod admission;
+mod fields;
+mod record;
+
+pub use admission::{Admission, derive_id, id_time_ms};
+pub use fields::{CALL_FIELDS, CallField, DISPOSITIONS, RESULTS, TIME_QUALITIES};
+pub use record::{CallRecord, EXTRA_BYTES, FieldProblem, LATEST_MS, TEXT_BYTES, value_from_text, wanted};

@@ -1,0 +1,19 @@
+//! model: the words and rules of call detail records, and the ports through which rooms meet.
+//!
+//! Pure: no I/O, no clock of its own, no Arrow, no SQL, no HTTP, and no word of any vendor.
+
+pub mod access;
+pub mod call;
+pub mod canonical;
+pub mod dataset;
+pub mod export;
+pub mod format;
+pub mod money;
+pub mod ports;
+pub mod privacy;
+pub mod schema;
+pub mod selection;
+pub mod source;
+pub mod tenant;
+pub mod time_range;
+pub mod value;

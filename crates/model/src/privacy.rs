@@ -1,0 +1,167 @@
+//! Pseudonyms of external callers (`natalia.md` section 5): how a number becomes one, and how the original is sealed.
+//!
+//! Who may see an original again is decided in `app`.
+
+use crate::call::{CallField, CallRecord, FieldProblem};
+use aes_gcm_siv::aead::{Aead, KeyInit};
+use aes_gcm_siv::{Aes256GcmSiv, Nonce};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use std::borrow::Cow;
+use tollbook_kit::secret::Secret;
+
+/// Digits from which on the last four are shown beside a pseudonym.
+const SHOWN_FROM_DIGITS: usize = 7;
+
+/// A tenant's key of one generation; makes pseudonyms and seals originals.
+#[derive(Clone)]
+pub struct PseudonymKey {
+    generation: u32,
+    bytes: Secret<[u8; 32]>,
+    keyed: Hmac<Sha256>,
+    seal: Aes256GcmSiv,
+}
+
+impl std::fmt::Debug for PseudonymKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PseudonymKey(generation {})", self.generation)
+    }
+}
+
+impl PseudonymKey {
+    /// The key of `generation` (1 and up) with these bytes.
+    pub fn new(generation: u32, bytes: [u8; 32]) -> Self {
+        let keyed = <Hmac<Sha256> as KeyInit>::new_from_slice(&bytes).expect("HMAC takes keys of any length");
+        let mut derive = keyed.clone();
+        derive.update(b"tollbook-seal-v1");
+        let seal_key = derive.finalize().into_bytes();
+        let seal = Aes256GcmSiv::new_from_slice(&seal_key).expect("SHA-256 makes 32 bytes");
+        Self { generation, bytes: Secret::new(bytes), keyed, seal }
+    }
+
+    /// Its generation.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// Its bytes, for the catalog that keeps it.
+    pub fn bytes(&self) -> &Secret<[u8; 32]> {
+        &self.bytes
+    }
+
+    /// The pseudonym of a number in any spelling.
+    pub fn pseudonym(&self, number: &str) -> String {
+        self.pseudonym_of_normal_form(&normal_form(number))
+    }
+
+    fn pseudonym_of_normal_form(&self, normal: &str) -> String {
+        let mut mac = self.keyed.clone();
+        mac.update(normal.as_bytes());
+        let digest = mac.finalize().into_bytes();
+        let mut text = format!("p{}_", self.generation);
+        for byte in &digest[..16] {
+            text.push(char::from(b"0123456789abcdef"[usize::from(byte >> 4)]));
+            text.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
+        }
+        text
+    }
+
+    /// Seals an original. Equal originals seal to equal bytes (the pseudonym shows that equality anyway), which
+    /// lets a dictionary hold them; AES-GCM-SIV is safe with the fixed nonce this takes.
+    fn seal(&self, original: &str) -> Vec<u8> {
+        self.seal.encrypt(&Nonce::default(), original.as_bytes()).expect("a number is far below the cipher's bound")
+    }
+
+    /// The original of sealed bytes; none when they were sealed with another key.
+    pub fn unseal(&self, sealed: &[u8]) -> Option<String> {
+        String::from_utf8(self.seal.decrypt(&Nonce::default(), sealed).ok()?).ok()
+    }
+}
+
+/// The form in which numbers are compared: without spaces, `-`, `.`, `(`, `)` and one leading `+` or `00`, if only
+/// digits are left; else the original in lower case.
+pub fn normal_form(number: &str) -> Cow<'_, str> {
+    if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) && !number.starts_with("00") {
+        return Cow::Borrowed(number);
+    }
+    let kept: String = number.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')')).collect();
+    let bare = kept.strip_prefix('+').or_else(|| kept.strip_prefix("00")).unwrap_or(&kept);
+    if !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_digit()) {
+        Cow::Owned(bare.to_owned())
+    } else {
+        Cow::Owned(number.to_lowercase())
+    }
+}
+
+/// Is the text a pseudonym already, as in a re-imported export?
+pub fn is_pseudonym(text: &str) -> bool {
+    let Some((generation, digest)) = text.strip_prefix('p').and_then(|rest| rest.split_once('_')) else {
+        return false;
+    };
+    !generation.is_empty()
+        && generation.bytes().all(|b| b.is_ascii_digit())
+        && digest.len() == 32
+        && digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Replaces the caller's number in every field of an external call's record and seals the original.
+///
+/// # Errors
+/// None in practice; pseudonyms always fit their fields.
+pub fn pseudonymise(record: &mut CallRecord<'_>, key: &PseudonymKey) -> Result<(), FieldProblem> {
+    record.clear(CallField::CallerName);
+    if let Some(number) = record.text(CallField::SourceNumberOut)
+        && !number.is_empty()
+        && !is_pseudonym(number)
+    {
+        let pseudonym = key.pseudonym(number);
+        record.set_text(CallField::SourceNumberOut, pseudonym)?;
+    }
+    let original = match record.text(CallField::CallingParty) {
+        Some(number) if !number.is_empty() && !is_pseudonym(number) => number.to_owned(),
+        _ => return Ok(()),
+    };
+    let normal = normal_form(&original).into_owned();
+    record.set_text(CallField::CallingParty, key.pseudonym_of_normal_form(&normal))?;
+    record.set_sealed_calling_party(key.seal(&original));
+    let all_digits = normal.bytes().all(|b| b.is_ascii_digit());
+    if all_digits && normal.len() >= SHOWN_FROM_DIGITS {
+        record.set_text(CallField::CallingLast4, normal[normal.len() - 4..].to_owned())?;
+    } else {
+        record.clear(CallField::CallingLast4);
+    }
+    if all_digits {
+        // The national spelling lacks the country code: the last seven digits give a number away as well.
+        let needle = &normal[normal.len().saturating_sub(SHOWN_FROM_DIGITS)..];
+        record.retain_extra(|_, value| !holds_digits(value, needle));
+    } else {
+        record.retain_extra(|_, value| !value.to_lowercase().contains(&normal));
+    }
+    Ok(())
+}
+
+fn holds_digits(value: &str, needle: &str) -> bool {
+    let digits: String = value.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')')).collect();
+    // Two or three digits stand in every other value; only the value that is just them tells anything.
+    if needle.len() < 4 { digits == needle } else { digits.contains(needle) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn normal_forms() {
+        for (text, normal) in [
+            ("+44 20 7123 4567", "442071234567"),
+            ("0044(20)7123-4567", "442071234567"),
+            ("442071234567", "442071234567"),
+            ("020 7123 4567", "02071234567"),
+            ("+Anonymous", "+anonymous"),
+            ("sip:User@Host", "sip:user@host"),
+            ("", ""),
+        ] {
+            assert_eq!(normal_form(text), normal, "{text}");
+        }
+    }
+}

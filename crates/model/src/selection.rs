@@ -1,0 +1,126 @@
+//! What an export selects: range, filters, columns, and how times are shown.
+
+use crate::dataset::Dataset;
+use crate::time_range::TimeRange;
+use jiff::tz::TimeZone;
+
+/// A field that exports can be filtered by (`natalia.md` section 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FilterField {
+    /// Exact text.
+    PbxAlias,
+    /// Exact word.
+    Direction,
+    /// Exact text.
+    Extension,
+    /// Exact text.
+    Trunk,
+    /// Number in normal form, or a pseudonym.
+    CallingParty,
+    /// Number in normal form.
+    CalledParty,
+    /// Exact word.
+    Result,
+    /// Number in normal form: `did`, or `called_party` of an inbound record without one.
+    DidNumber,
+}
+
+impl FilterField {
+    /// Every filter.
+    pub const ALL: [Self; 8] = [
+        Self::PbxAlias,
+        Self::Direction,
+        Self::Extension,
+        Self::Trunk,
+        Self::CallingParty,
+        Self::CalledParty,
+        Self::Result,
+        Self::DidNumber,
+    ];
+
+    /// Name of the parameter.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PbxAlias => "pbx_alias",
+            Self::Direction => "direction",
+            Self::Extension => "extension",
+            Self::Trunk => "trunk",
+            Self::CallingParty => "calling_party",
+            Self::CalledParty => "called_party",
+            Self::Result => "result",
+            Self::DidNumber => "did_number",
+        }
+    }
+
+    /// Are values compared as numbers in normal form?
+    pub fn is_number(self) -> bool {
+        matches!(self, Self::CallingParty | Self::CalledParty | Self::DidNumber)
+    }
+
+    /// Can the dataset be filtered by it?
+    pub fn applies_to(self, dataset: Dataset) -> bool {
+        match dataset {
+            Dataset::Cdr => true,
+            Dataset::Kpis => matches!(self, Self::PbxAlias | Self::Direction),
+            Dataset::AgentConfiguration => matches!(self, Self::PbxAlias),
+        }
+    }
+}
+
+/// One filter: the record passes if its value is any of `values`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    /// The field.
+    pub field: FilterField,
+    /// Accepted values. For numbers: normal forms, and for `calling_party` also the pseudonyms they stand for;
+    /// `app` sees to that.
+    pub values: Vec<String>,
+}
+
+/// Length of a KPI bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Interval {
+    /// An hour.
+    Hour,
+    /// A calendar day.
+    #[default]
+    Day,
+    /// A week from Monday.
+    Week,
+    /// A calendar month.
+    Month,
+}
+
+impl Interval {
+    /// The word of that interval.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+        }
+    }
+
+    /// The interval of that word.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Hour, Self::Day, Self::Week, Self::Month].into_iter().find(|interval| interval.name() == name)
+    }
+}
+
+/// What is exported and how its values are shown. Checked: columns exist and are not repeated.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    /// The dataset.
+    pub dataset: Dataset,
+    /// Records whose time lies inside.
+    pub range: TimeRange,
+    /// All must hold.
+    pub filters: Vec<Filter>,
+    /// Positions of the columns in the dataset's schema, in the order of the output.
+    pub columns: Vec<usize>,
+    /// Zone in which date-times are shown in CSV and JSON.
+    pub timezone: TimeZone,
+    /// Bucket length, for KPIs.
+    pub interval: Interval,
+}
