@@ -2,4 +2,7 @@
 //!
 //! Nothing here does I/O, knows tenants' folders, or plans anything.
 
+pub mod batch_codec;
 pub mod layout;
+pub mod parquet_file;
+pub mod rows;
