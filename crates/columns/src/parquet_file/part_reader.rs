@@ -3,11 +3,12 @@
 use super::{PartSource, broken};
 use crate::layout::{self, STORED_COLUMNS};
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow_buffer::BooleanBuffer;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-    RowSelection, RowSelector,
+    RowSelection,
 };
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use std::sync::Arc;
@@ -19,8 +20,8 @@ use tollbook_model::call::CALL_FIELDS;
 pub enum RowChoice {
     /// All.
     All,
-    /// Runs of rows to skip (false) and to read (true), from the first row on.
-    Runs(Vec<(usize, bool)>),
+    /// Those whose bit is set; one bit per row of the row group.
+    Mask(BooleanBuffer),
 }
 
 /// An open part. Cheap to clone; the footer is read once.
@@ -88,16 +89,8 @@ impl PartFile {
                 .with_row_groups(vec![row_group])
                 .with_projection(mask)
                 .with_batch_size(batch_rows);
-        if let RowChoice::Runs(runs) = rows {
-            let selectors: Vec<RowSelector> = runs
-                .into_iter()
-                .map(
-                    |(count, wanted)| {
-                        if wanted { RowSelector::select(count) } else { RowSelector::skip(count) }
-                    },
-                )
-                .collect();
-            builder = builder.with_row_selection(RowSelection::from(selectors));
+        if let RowChoice::Mask(mask) = rows {
+            builder = builder.with_row_selection(RowSelection::from_boolean_buffer(mask));
         }
         let reader = builder.build().map_err(broken("opening a row group"))?;
         // The reader yields columns in file order; find each wanted one among them.
