@@ -1,0 +1,102 @@
+//! The control database in one SQLite file: one writer, a few readers, write-ahead log, fsync at every commit.
+//!
+//! All that knows SQLite is in this module: `connect` opens the file, `failure` reads its error codes, and one file
+//! per port holds the statements. Parameters are written `$1`, which SQLite and PostgreSQL both take.
+
+mod connect;
+mod failure;
+mod journal;
+mod manifest;
+mod sources;
+mod space;
+mod stored;
+mod swap;
+mod tenants;
+mod tokens;
+
+use sqlx::sqlite::SqlitePool;
+use sqlx::{Sqlite, Transaction};
+use std::path::Path;
+use std::sync::Arc;
+use tollbook_kit::clock::Clock;
+use tollbook_kit::fault::{Code, Fault};
+use tollbook_kit::supervise::StopToken;
+
+/// The control database in one file. Clones share it.
+///
+/// Writers queue for the one writing connection and so never meet `SQLITE_BUSY`; readers see the last commit and
+/// wait for nobody.
+#[derive(Debug, Clone)]
+pub struct SqliteCatalog {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    clock: Arc<dyn Clock>,
+    broken: StopToken,
+}
+
+impl SqliteCatalog {
+    /// Opens the database at `path` and brings its tables up to date. A missing file is created for this user alone
+    /// (0600), and so is a missing folder (0700).
+    ///
+    /// # Errors
+    /// `conflict` when a newer version of Tollbook wrote the file or it is no control database; `storage_full`,
+    /// `unavailable` or `internal` when it cannot be opened.
+    pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
+        connect::create_private_file(path)?;
+        let writer = connect::writer(path).await?;
+        connect::migrate(&writer).await?;
+        let readers = connect::readers(path);
+        Ok(Self { writer, readers, clock, broken: StopToken::new() })
+    }
+
+    /// Waits for running work, folds the write-ahead log into the file and closes it. Later calls of any port
+    /// answer `unavailable`. Not needed for durability.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// Resolves when the file can no longer be trusted: a write or its fsync failed, or the file is damaged. From
+    /// then on every write is refused; the process should stop, so that the next start reads what the disk has.
+    pub async fn broken(&self) {
+        self.broken.cancelled().await;
+    }
+
+    /// Starts a writing transaction. Dropping it rolls back.
+    async fn begin_write(&self, doing: &'static str) -> Result<Transaction<'static, Sqlite>, Fault> {
+        if self.broken.is_cancelled() {
+            return Err(Fault::new(
+                Code::Unavailable,
+                "the control database failed and takes no more writes; restart the service",
+            )
+            .with_context(doing));
+        }
+        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(|error| self.write_failed(doing, error))
+    }
+
+    /// Makes a transaction durable: returns after the fsync of the write-ahead log.
+    async fn commit(
+        &self,
+        doing: &'static str,
+        transaction: Transaction<'static, Sqlite>,
+    ) -> Result<(), Fault> {
+        transaction.commit().await.map_err(|error| self.write_failed(doing, error))
+    }
+
+    /// Starts a reading transaction: all its statements see the same commit.
+    async fn begin_read(&self, doing: &'static str) -> Result<Transaction<'static, Sqlite>, Fault> {
+        self.readers.begin().await.map_err(|error| read_failed(doing, error))
+    }
+
+    /// The fault of a failed write. After one that leaves the file in doubt, no further write is tried.
+    fn write_failed(&self, doing: &'static str, error: sqlx::Error) -> Fault {
+        if failure::leaves_doubt(&error) {
+            self.broken.cancel();
+        }
+        failure::fault(doing, error)
+    }
+}
+
+fn read_failed(doing: &'static str, error: sqlx::Error) -> Fault {
+    failure::fault(doing, error)
+}

@@ -1,0 +1,84 @@
+//! Forgetting doomed rows and giving their room in the file back to the disk.
+//!
+//! The file is in `auto_vacuum=INCREMENTAL` mode: pages of deleted blobs go to a free list, from which the next blobs
+//! are served without growing the file. Only what lies there beyond [`FREE_PAGES_KEPT`], after a burst, is cut off
+//! the file's end, in short steps between which writers get their turn.
+
+use super::{SqliteCatalog, stored};
+use sqlx::SqliteConnection;
+use tollbook_kit::fault::Fault;
+use uuid::Uuid;
+
+/// Rows forgotten per transaction, so that appends are not held up by a long one.
+const FORGOTTEN_AT_ONCE: usize = 64;
+
+/// Free pages (of 4 KiB) that stay in the file for the next batches: 16 MiB.
+const FREE_PAGES_KEPT: i64 = 4096;
+
+/// Free pages given back per step: 4 MiB.
+const STEP: &str = "PRAGMA incremental_vacuum(1024)";
+
+/// Steps per call; the rest waits for the next one.
+const MOST_STEPS: usize = 32;
+
+impl SqliteCatalog {
+    /// Deletes those of the rows that are doomed; a live one stays, whoever asks.
+    pub(super) async fn erase_doomed(&self, ids: &[Uuid]) -> Result<(), Fault> {
+        let doing = "forgetting what is doomed";
+        for some in ids.chunks(FORGOTTEN_AT_ONCE) {
+            let mut transaction = self.begin_write(doing).await?;
+            for id in some {
+                delete(&mut transaction, id).await.map_err(|error| self.write_failed(doing, error))?;
+            }
+            self.commit(doing, transaction).await?;
+        }
+        Ok(())
+    }
+
+    /// Shrinks the file if much of it is free. What was asked for is done already, so a failure is only logged.
+    pub(super) async fn give_back_space(&self) {
+        for _ in 0..MOST_STEPS {
+            match self.give_back_step().await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(fault) => {
+                    tracing::warn!(
+                        fault = fault.log_text(),
+                        "the control database keeps its free pages for now"
+                    );
+                    return;
+                }
+            }
+        }
+    }
+
+    /// One step; false when there is nothing left to give back.
+    async fn give_back_step(&self) -> Result<bool, Fault> {
+        let doing = "giving free pages back";
+        let mut transaction = self.begin_write(doing).await?;
+        let free: i64 = sqlx::query_scalar("PRAGMA freelist_count")
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(|error| self.write_failed(doing, error))?;
+        if free <= FREE_PAGES_KEPT {
+            return Ok(false);
+        }
+        sqlx::query(STEP)
+            .execute(&mut *transaction)
+            .await
+            .map_err(|error| self.write_failed(doing, error))?;
+        self.commit(doing, transaction).await?;
+        Ok(true)
+    }
+}
+
+/// The rows of contents and hourly counts go with theirs.
+async fn delete(connection: &mut SqliteConnection, id: &Uuid) -> Result<(), sqlx::Error> {
+    for statement in [
+        "DELETE FROM batches WHERE id = $1 AND doomed_at_ms IS NOT NULL",
+        "DELETE FROM parts WHERE id = $1 AND doomed_at_ms IS NOT NULL",
+    ] {
+        sqlx::query(statement).bind(stored::id_column(id)).execute(&mut *connection).await?;
+    }
+    Ok(())
+}

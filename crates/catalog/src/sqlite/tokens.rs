@@ -1,0 +1,64 @@
+//! The tokens port. Only hashes are here: the file alone opens no door.
+
+use super::{SqliteCatalog, read_failed, stored};
+use async_trait::async_trait;
+use tollbook_kit::fault::Fault;
+use tollbook_model::access::Role;
+use tollbook_model::ports::{TokenHolder, Tokens};
+
+#[async_trait]
+impl Tokens for SqliteCatalog {
+    async fn holder(&self, hash: [u8; 32]) -> Result<Option<TokenHolder>, Fault> {
+        let doing = "looking for a token";
+        let row: Option<HolderRow> =
+            sqlx::query_as("SELECT id, tenant, role, name FROM tokens WHERE hash = $1")
+                .bind(hash.to_vec())
+                .fetch_optional(&self.readers)
+                .await
+                .map_err(|error| read_failed(doing, error))?;
+        row.map(holder_from_row).transpose().map_err(|error| read_failed(doing, error))
+    }
+
+    async fn put(&self, hash: [u8; 32], holder: TokenHolder) -> Result<(), Fault> {
+        let doing = "registering a token";
+        let now_ms = self.clock.now_ms();
+        let mut transaction = self.begin_write(doing).await?;
+        sqlx::query(
+            "INSERT INTO tokens (hash, id, tenant, role, name, created_at_ms) VALUES ($1, $2, $3, $4, $5, $6) \
+             ON CONFLICT (hash) DO UPDATE SET id = excluded.id, tenant = excluded.tenant, role = excluded.role, \
+             name = excluded.name",
+        )
+        .bind(hash.to_vec())
+        .bind(stored::id_column(&holder.id))
+        .bind(holder.tenant.as_str())
+        .bind(holder.role.name())
+        .bind(holder.name)
+        .bind(now_ms)
+        .execute(&mut *transaction)
+        .await
+        .map_err(|error| self.write_failed(doing, error))?;
+        self.commit(doing, transaction).await
+    }
+
+    async fn count(&self) -> Result<u64, Fault> {
+        let doing = "counting tokens";
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM tokens")
+            .fetch_one(&self.readers)
+            .await
+            .map_err(|error| read_failed(doing, error))?;
+        stored::count(count).map_err(|error| read_failed(doing, error))
+    }
+}
+
+type HolderRow = (Vec<u8>, String, String, String);
+
+fn holder_from_row(row: HolderRow) -> Result<TokenHolder, sqlx::Error> {
+    let (id, tenant, role, name) = row;
+    Ok(TokenHolder {
+        id: stored::id(&id)?,
+        tenant: stored::tenant(&tenant)?,
+        role: Role::from_name(&role)
+            .ok_or_else(|| stored::unreadable("a role is unknown to this version"))?,
+        name,
+    })
+}
