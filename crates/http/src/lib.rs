@@ -1,1 +1,17 @@
-//! http
+//! http: speaks. Requests in, answers out; each dialect decodes its own words and renders its own errors.
+//!
+//! Nothing is decided here: rights, limits and what a request does are `app`'s. What all dialects share is the
+//! connection, the credentials, and the reading of bodies.
+
+mod api;
+mod auth;
+mod body;
+mod dialects;
+mod envelope;
+mod ops;
+mod query;
+mod refusal;
+mod server;
+
+pub use api::Api;
+pub use server::{ConnectionLimits, serve};

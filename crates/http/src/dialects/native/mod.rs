@@ -1,0 +1,11 @@
+//! The native dialect, `/api/v1` (`natalia.md`).
+//!
+//! `requests` turns words into use cases' arguments, `responses` turns outcomes into words, `errors` renders refusals,
+//! `routes` joins them.
+
+pub(crate) mod errors;
+mod requests;
+mod responses;
+mod routes;
+
+pub(crate) use routes::routes;

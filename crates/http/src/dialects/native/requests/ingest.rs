@@ -1,0 +1,64 @@
+//! Bodies with records: which form they have, and what happens to their bad rows.
+
+use crate::query::Parameters;
+use tollbook_app::ingest::OnError;
+use tollbook_kit::fault::{Code, Fault};
+use tollbook_model::format::RecordForm;
+
+/// Name of the parameter that says what happens to bad rows.
+pub(crate) const ON_ERROR: &str = "on_error";
+
+/// Reads `on_error`; what is wrong with it is noted in the parameters.
+pub(crate) fn on_error(given: &mut Parameters) -> OnError {
+    match given.single(ON_ERROR).as_deref() {
+        None | Some("reject") => OnError::Reject,
+        Some("skip") => OnError::Skip,
+        Some(_) => {
+            given.invalid(ON_ERROR, "must be reject or skip");
+            OnError::Reject
+        }
+    }
+}
+
+/// The form of a native body: as its type says, else as its first character does.
+///
+/// # Errors
+/// `unsupported_media` when neither tells.
+pub(crate) fn record_form(content_type: Option<&str>, body: &[u8]) -> Result<RecordForm, Fault> {
+    let media_type =
+        content_type.and_then(|value| value.split(';').next()).unwrap_or("").trim().to_ascii_lowercase();
+    let first =
+        body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).iter().find(|byte| !byte.is_ascii_whitespace());
+    match (media_type.as_str(), first) {
+        ("application/x-ndjson" | "application/ndjson" | "application/jsonl", _) => Ok(RecordForm::Ndjson),
+        ("text/csv", _) => Ok(RecordForm::Csv),
+        (_, Some(b'[')) => Ok(RecordForm::JsonArray),
+        (_, Some(b'{')) | ("application/json", _) => Ok(RecordForm::Ndjson),
+        _ => Err(Fault::new(
+            Code::UnsupportedMedia,
+            "the form of the body is not clear; send Content-Type application/x-ndjson, application/json or text/csv",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_follow_the_type_then_the_first_character() {
+        use RecordForm::{Csv, JsonArray, Ndjson};
+        for (content_type, body, form) in [
+            (Some("application/x-ndjson"), "[", Some(Ndjson)),
+            (Some("Text/CSV; charset=utf-8"), "{", Some(Csv)),
+            (Some("application/json"), " [{}]", Some(JsonArray)),
+            (Some("application/json"), "{}\n{}", Some(Ndjson)),
+            (Some("application/x-www-form-urlencoded"), "\u{feff}[", Some(JsonArray)),
+            (None, "\n {", Some(Ndjson)),
+            (None, "id,start_at\n", None),
+            (None, "", None),
+        ] {
+            assert_eq!(record_form(content_type, body.as_bytes()).ok(), form, "{content_type:?} {body}");
+        }
+    }
+}

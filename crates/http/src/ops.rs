@@ -1,0 +1,34 @@
+//! Health and readiness, for whoever supervises the process. No credential is needed.
+
+use crate::api::Api;
+use crate::refusal::Refusal;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use std::sync::Arc;
+use std::time::Duration;
+use tollbook_kit::fault::{Code, Fault};
+
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The process runs.
+pub(crate) async fn health() -> Response {
+    answer("{\"status\":\"ok\"}\n")
+}
+
+/// The process takes requests: it is not stopping, and the control database answers.
+pub(crate) async fn ready(State(api): State<Arc<Api>>) -> Result<Response, Refusal> {
+    let not_ready = |text| Fault::new(Code::Unavailable, text).with_retry_after(Duration::from_secs(1));
+    if api.stop.is_cancelled() {
+        return Err(not_ready("the service is stopping").into());
+    }
+    match tokio::time::timeout(PATIENCE, api.app.tenants.reachable()).await {
+        Ok(reached) => reached?,
+        Err(_) => return Err(not_ready("the control database does not answer in time").into()),
+    }
+    Ok(answer("{\"status\":\"ready\"}\n"))
+}
+
+fn answer(text: &'static str) -> Response {
+    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], text).into_response()
+}
