@@ -100,3 +100,80 @@ impl SqliteCatalog {
 fn read_failed(doing: &'static str, error: sqlx::Error) -> Fault {
     failure::fault(doing, error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Seek, SeekFrom, Write};
+    use tollbook_kit::clock::ManualClock;
+    use tollbook_model::dataset::Dataset;
+    use tollbook_model::ports::{BatchContent, Journal, Manifest, NewBatch, SnapshotScope};
+    use tollbook_model::tenant::TenantName;
+    use tollbook_model::time_range::TimeRange;
+    use uuid::Uuid;
+
+    async fn open(path: &Path) -> SqliteCatalog {
+        SqliteCatalog::open(path, Arc::new(ManualClock::at(0))).await.unwrap()
+    }
+
+    fn batch(number: u128, bytes: usize) -> NewBatch {
+        NewBatch {
+            id: Uuid::from_u128(number),
+            tenant: TenantName::default_tenant(),
+            dataset: Dataset::Cdr,
+            rows: 1,
+            revisions: 0,
+            unsettled: false,
+            time_ms: (0, 0),
+            bytes: bytes as u64,
+            received_at_ms: 0,
+            content: BatchContent::Inline(vec![1; bytes].into()),
+        }
+    }
+
+    async fn watermark(catalog: &SqliteCatalog) -> u64 {
+        let scope = SnapshotScope { tenant: TenantName::default_tenant(), dataset: Dataset::Cdr };
+        let seen = catalog.snapshot(&scope, TimeRange::all()).await.unwrap();
+        assert_eq!(seen.watermark, seen.batches.len() as u64);
+        seen.watermark
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_refuses_appends_and_takes_them_again_when_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let catalog = open(&folder.path().join("control.db")).await;
+        catalog.append(vec![batch(1, 10)]).await.unwrap();
+        sqlx::query("PRAGMA max_page_count = 60").execute(&catalog.writer).await.unwrap();
+        let refused = catalog.append(vec![batch(2, 10), batch(3, 1 << 20)]).await.unwrap_err();
+        assert_eq!(refused.code(), Code::StorageFull);
+        assert_eq!(watermark(&catalog).await, 1, "reads go on, and nothing of the refused append is kept");
+        // The bound went with the connection, as a full disk goes when somebody makes room.
+        let appended = catalog.append(vec![batch(2, 10), batch(3, 1 << 20)]).await.unwrap();
+        assert_eq!(appended.iter().map(|batch| batch.first_sequence).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(watermark(&catalog).await, 3);
+    }
+
+    #[tokio::test]
+    async fn after_a_write_that_leaves_doubt_no_further_one_is_tried() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.db");
+        let catalog = open(&path).await;
+        catalog.append(vec![batch(1, 10)]).await.unwrap();
+        let page: i64 = sqlx::query_scalar("SELECT rootpage FROM sqlite_schema WHERE name = 'batches'")
+            .fetch_one(&catalog.readers)
+            .await
+            .unwrap();
+        catalog.close().await;
+        let mut file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.seek(SeekFrom::Start((page.cast_unsigned() - 1) * 4096)).unwrap();
+        file.write_all(&[0xEE; 4096]).unwrap();
+        drop(file);
+
+        let catalog = open(&path).await;
+        assert!(!catalog.broken.is_cancelled());
+        assert_eq!(catalog.append(vec![batch(2, 10)]).await.unwrap_err().code(), Code::Unavailable);
+        catalog.broken().await;
+        let refused = catalog.append(vec![batch(3, 10)]).await.unwrap_err();
+        assert!(refused.message().contains("takes no more writes"), "{refused}");
+    }
+}

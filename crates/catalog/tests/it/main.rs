@@ -1,0 +1,8 @@
+//! The ports' conformance suite, run against every implementation, and what only SQLite promises.
+//!
+//! A further implementation is one module that names a function making [`conformance::Ports`] over an empty
+//! database and hands it to `conformance!`. Killing the process is tested with the real binary, not here.
+
+mod conformance;
+mod sqlite;
+mod throughput;

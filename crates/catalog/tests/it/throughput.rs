@@ -1,0 +1,81 @@
+//! Prints how fast the catalog is on this machine; asserts nothing about it. Run with `--ignored --nocapture`.
+
+use crate::conformance::{batch, id, part, rollup, scope, swap};
+use crate::sqlite::open;
+use bytes::Bytes;
+use std::time::Duration;
+use tollbook_kit::clock::{Clock, SystemClock};
+use tollbook_model::ports::{BatchContent, Journal, Manifest, ManifestPart, NewBatch, NewPart, RowGroup};
+use tollbook_model::time_range::TimeRange;
+use uuid::Uuid;
+
+fn report(what: &str, count: u64, took: Duration) {
+    let each = took.as_secs_f64() * 1e3 / count as f64;
+    println!("{what}: {:.0}/s ({each:.2} ms each)", count as f64 / took.as_secs_f64());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement; run it by hand on an idle machine"]
+async fn appends_and_snapshots() {
+    let clock = SystemClock::new();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let catalog = open(&folder.path().join("control.db")).await.unwrap();
+
+    let start = clock.monotonic();
+    for number in 0..2000u128 {
+        let small = NewBatch { content: BatchContent::Inline(vec![1u8; 600].into()), ..batch(number, 1, 0) };
+        catalog.append(vec![small]).await.unwrap();
+    }
+    report("appends of one record (600 B)", 2000, clock.monotonic() - start);
+
+    let blob: Vec<u8> = (0..600_000u32).map(|n| n.wrapping_mul(2_654_435_761) as u8).collect();
+    let start = clock.monotonic();
+    for number in 0..400u128 {
+        let content = BatchContent::Inline(Bytes::from(blob.clone()));
+        catalog.append(vec![NewBatch { content, ..batch(10_000 + number, 5000, 0) }]).await.unwrap();
+    }
+    report("appends of 5,000 records (600 kB)", 400, clock.monotonic() - start);
+
+    let ids: Vec<Uuid> = (0..400u128).map(|number| id(10_000 + number)).collect();
+    let start = clock.monotonic();
+    for some in ids.chunks(20) {
+        catalog.contents(some).await.unwrap();
+    }
+    report("contents read (600 kB)", 400, clock.monotonic() - start);
+
+    let group = RowGroup { rows: 131_072, bytes: 9_000_000, ids: ([3; 16], [4; 16]) };
+    let parts: Vec<NewPart> = (0..10_000u128)
+        .map(|number| NewPart {
+            part: ManifestPart {
+                row_groups: vec![group.clone(); 8],
+                ..part(number, (number / 4) as i32, 1 << 20)
+            },
+            rollups: (0..72).map(|hour| rollup(hour, 5)).collect(),
+        })
+        .collect();
+    let start = clock.monotonic();
+    assert!(catalog.replace(swap(&ids, &[], parts, 0)).await.unwrap());
+    report("parts published by one swap", 10_000, clock.monotonic() - start);
+
+    for _ in 0..2 {
+        let start = clock.monotonic();
+        let seen = catalog.snapshot(&scope("acme"), TimeRange::all()).await.unwrap();
+        report("snapshots of 10,000 parts and 2,000 batches", 1, clock.monotonic() - start);
+        assert_eq!((seen.parts.len(), seen.batches.len()), (10_000, 2000));
+    }
+
+    let start = clock.monotonic();
+    let all: Vec<Uuid> = (0..10_000u128).map(id).collect();
+    assert_eq!(catalog.rollups(&all).await.unwrap().len(), 720_000);
+    report("hourly counts of 10,000 parts", 1, clock.monotonic() - start);
+
+    let start = clock.monotonic();
+    catalog.forget(&ids).await.unwrap();
+    report("batches forgotten (600 kB)", 400, clock.monotonic() - start);
+
+    catalog.close().await;
+    let start = clock.monotonic();
+    let catalog = open(&folder.path().join("control.db")).await.unwrap();
+    report("opens of that database", 1, clock.monotonic() - start);
+    catalog.close().await;
+}
