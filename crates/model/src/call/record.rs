@@ -160,21 +160,27 @@ impl<'a> CallRecord<'a> {
     /// which are ours, do not count. `scratch` and `extra_text` save work that the caller has done already.
     pub fn content_digest(&self, extra_text: Option<&str>, scratch: &mut Vec<u8>) -> u64 {
         scratch.clear();
+        self.push_content(extra_text, scratch);
+        xxh3_64(scratch)
+    }
+
+    /// Appends the bytes over which [`CallRecord::content_digest`] goes: every field that has a value, without
+    /// `received_at` and `revision`, and `extra_text`.
+    pub fn push_content(&self, extra_text: Option<&str>, into: &mut Vec<u8>) {
         for field in CallField::ALL {
             if matches!(field, CallField::ReceivedAt | CallField::Revision | CallField::Extra) {
                 continue;
             }
             let value = self.get(field);
             if !value.is_null() {
-                scratch.push(field as u8);
-                push_digest_bytes(scratch, value);
+                into.push(field as u8);
+                push_digest_bytes(into, value);
             }
         }
         if let Some(text) = extra_text {
-            scratch.push(CallField::Extra as u8);
-            scratch.extend_from_slice(text.as_bytes());
+            into.push(CallField::Extra as u8);
+            into.extend_from_slice(text.as_bytes());
         }
-        xxh3_64(scratch)
     }
 }
 
