@@ -1,0 +1,200 @@
+//! The data plane: pins a snapshot, plans, and streams an export's bytes.
+
+use crate::contents::{Contents, Footers, StoredContents};
+use crate::output::{Job, Output};
+use crate::pipeline::{self, Source, Width};
+use crate::plan::plan;
+use crate::predicate::Predicate;
+use crate::rows::{Next, Rows};
+use crate::{estimate, kpis};
+use arrow_array::RecordBatch;
+use async_trait::async_trait;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tollbook_columns::rows::batch_from_rows;
+use tollbook_kit::clock::Clock;
+use tollbook_kit::fault::{Fault, ResultExt};
+use tollbook_model::dataset::Dataset;
+use tollbook_model::export::{Estimate, ExportRequest};
+use tollbook_model::ports::{
+    DataPlane, ExportRows, ExportStream, GivenRow, Manifest, Rollup, Snapshot, SnapshotScope,
+};
+use tollbook_model::schema::Schema;
+use tollbook_store::lake::snapshots::SnapshotReader;
+
+/// How exports use the machine.
+#[derive(Debug, Clone, Copy)]
+pub struct EngineConfig {
+    /// Threads that encode one export; at least 1.
+    pub workers: usize,
+}
+
+impl Default for EngineConfig {
+    /// As many as the machine has processors, at most 8.
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        Self { workers: processors.min(8) }
+    }
+}
+
+/// Exports from journal and lake.
+pub struct Engine {
+    snapshots: SnapshotReader,
+    manifest: Arc<dyn Manifest>,
+    footers: Arc<Footers>,
+    clock: Arc<dyn Clock>,
+    config: EngineConfig,
+}
+
+impl Engine {
+    /// An engine over a store.
+    pub fn new(
+        snapshots: SnapshotReader,
+        manifest: Arc<dyn Manifest>,
+        clock: Arc<dyn Clock>,
+        config: EngineConfig,
+    ) -> Self {
+        Self { snapshots, manifest, footers: Arc::new(Footers::default()), clock, config }
+    }
+
+    fn width(&self) -> Width {
+        let workers = self.config.workers.max(1);
+        Width { workers, window: workers + 2 }
+    }
+
+    async fn pin(&self, request: &ExportRequest) -> Result<(Arc<dyn Contents>, Snapshot), Fault> {
+        let scope = SnapshotScope { tenant: request.tenant.clone(), dataset: Dataset::Cdr };
+        let pinned = self.snapshots.pin(&scope, request.selection.range).await?;
+        let snapshot = Snapshot::clone(&pinned);
+        let runtime = tokio::runtime::Handle::current();
+        let contents = StoredContents { snapshot: pinned, footers: Arc::clone(&self.footers), runtime };
+        Ok((Arc::new(contents), snapshot))
+    }
+
+    async fn settled_rollups(&self, snapshot: &Snapshot) -> Result<Vec<Rollup>, Fault> {
+        let parts = kpis::settled_parts(snapshot);
+        Ok(self.manifest.rollups(&parts).await?.into_iter().map(|(_, rollup)| rollup).collect())
+    }
+}
+
+#[async_trait]
+impl DataPlane for Engine {
+    async fn export(&self, request: ExportRequest, rows: ExportRows) -> Result<ExportStream, Fault> {
+        let snapshot_at_ms = self.clock.now_ms();
+        let output = Output::new(&request)?;
+        let (watermark, source): (u64, Source<Job>) = match (request.selection.dataset, rows) {
+            (Dataset::Cdr, ExportRows::Stored) => {
+                let (contents, snapshot) = self.pin(&request).await?;
+                (snapshot.watermark, stored_jobs(contents, &snapshot, &request, &output))
+            }
+            (Dataset::Kpis, ExportRows::Stored) => {
+                let (contents, snapshot) = self.pin(&request).await?;
+                let rollups = self.settled_rollups(&snapshot).await?;
+                let selection = request.selection.clone();
+                let watermark = snapshot.watermark;
+                let compute = move || kpis::rows(&contents, &snapshot, &rollups, &selection);
+                (watermark, given_jobs(request.clone(), compute))
+            }
+            (_, ExportRows::Given(rows)) => (0, given_jobs(request.clone(), move || Ok(rows))),
+            (dataset, ExportRows::Stored) => {
+                return Err(Fault::internal(format!("the dataset {dataset} is not in journal and lake")));
+            }
+        };
+        let (worker, writer) = output.split();
+        let runtime = tokio::runtime::Handle::current();
+        let chunks = pipeline::run(&runtime, self.width(), source, move |job| worker.encode(job), writer);
+        Ok(ExportStream { snapshot_at_ms, watermark, chunks })
+    }
+
+    async fn estimate(&self, request: &ExportRequest, rows: ExportRows) -> Result<Estimate, Fault> {
+        let given = match (request.selection.dataset, rows) {
+            (Dataset::Cdr, _) => {
+                let (contents, snapshot) = self.pin(request).await?;
+                let request = request.clone();
+                return tokio::task::spawn_blocking(move || estimate::stored(contents, &snapshot, &request))
+                    .await
+                    .fault("estimating an export")?;
+            }
+            (Dataset::Kpis, _) => {
+                let (contents, snapshot) = self.pin(request).await?;
+                let rollups = self.settled_rollups(&snapshot).await?;
+                let selection = request.selection.clone();
+                tokio::task::spawn_blocking(move || kpis::rows(&contents, &snapshot, &rollups, &selection))
+                    .await
+                    .fault("estimating an export")??
+            }
+            (_, ExportRows::Given(rows)) => rows,
+            (dataset, ExportRows::Stored) => {
+                return Err(Fault::internal(format!("the dataset {dataset} is not in journal and lake")));
+            }
+        };
+        estimate::given(request, &given)
+    }
+}
+
+/// Pieces of work for records of journal and lake.
+fn stored_jobs(
+    contents: Arc<dyn Contents>,
+    snapshot: &Snapshot,
+    request: &ExportRequest,
+    output: &Output,
+) -> Source<Job> {
+    let selection = &request.selection;
+    let predicate = Predicate::new(selection.range, &selection.filters);
+    let tasks = plan(snapshot, selection.range);
+    let columns = selection.columns.clone();
+    let mut rows = Rows::new(contents, snapshot, tasks, predicate, columns, output.copies());
+    let rows_at_once = output.rows_at_once();
+    let mut whole_next: Option<Job> = None;
+    let mut first = true;
+    Box::new(move || {
+        if let Some(job) = whole_next.take() {
+            return Ok(Some(job));
+        }
+        let mut batches: Vec<RecordBatch> = Vec::new();
+        let mut gathered = 0;
+        while gathered < rows_at_once {
+            match rows.advance()? {
+                Some(Next::Batch(batch)) => {
+                    gathered += batch.num_rows();
+                    batches.push(batch);
+                }
+                Some(Next::Whole(part, row_group)) => {
+                    whole_next = Some(Job::Whole(part, row_group));
+                    break;
+                }
+                None => break,
+            }
+        }
+        if batches.is_empty() {
+            return Ok(whole_next.take());
+        }
+        let job = Job::Records { batches, first };
+        first = false;
+        Ok(Some(job))
+    })
+}
+
+/// One piece of work for rows that are at hand or computed when asked for.
+fn given_jobs(
+    request: ExportRequest,
+    compute: impl FnOnce() -> Result<Vec<GivenRow>, Fault> + Send + 'static,
+) -> Source<Job> {
+    let mut compute = Some(compute);
+    let mut batches: VecDeque<RecordBatch> = VecDeque::new();
+    let mut first = true;
+    Box::new(move || {
+        if let Some(compute) = compute.take() {
+            let rows = compute()?;
+            let schema = Schema::of(request.selection.dataset);
+            for some in rows.chunks(crate::rows::BATCH_ROWS) {
+                let batch = batch_from_rows(&schema, some)?;
+                batches.push_back(batch.project(&request.selection.columns).fault("choosing columns")?);
+            }
+        }
+        let Some(batch) = batches.pop_front() else { return Ok(None) };
+        let job = Job::Records { batches: vec![batch], first };
+        first = false;
+        Ok(Some(job))
+    })
+}

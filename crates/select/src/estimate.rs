@@ -1,0 +1,93 @@
+//! Estimates: rows from the manifest, share of filtered rows and bytes per row from a sample.
+//!
+//! An estimate decides between a download and a job; it is no promise.
+
+use crate::contents::Contents;
+use crate::output::{Encoded, Job, Output};
+use crate::plan::{Task, plan};
+use crate::predicate::Predicate;
+use crate::rows::{Next, Rows};
+use arrow_array::RecordBatch;
+use std::sync::Arc;
+use tollbook_columns::rows::batch_from_rows;
+use tollbook_kit::fault::{Fault, ResultExt};
+use tollbook_model::export::{Estimate, ExportRequest};
+use tollbook_model::ports::{GivenRow, Snapshot};
+use tollbook_model::schema::Schema;
+
+/// Row groups or merges looked into, spread over the plan.
+const SAMPLED_TASKS: usize = 3;
+/// Rows encoded to learn their size.
+const SAMPLED_ROWS: usize = 2_000;
+
+/// Estimates an export from journal and lake. Blocking.
+pub(crate) fn stored(
+    contents: Arc<dyn Contents>,
+    snapshot: &Snapshot,
+    request: &ExportRequest,
+) -> Result<Estimate, Fault> {
+    let selection = &request.selection;
+    let tasks = plan(snapshot, selection.range);
+    let planned: u64 = tasks.iter().map(|task| task_rows(task, snapshot)).sum();
+    let step = tasks.len().div_ceil(SAMPLED_TASKS).max(1);
+    let (mut seen, mut passed) = (0u64, 0u64);
+    let mut sample: Vec<RecordBatch> = Vec::new();
+    for task in tasks.into_iter().step_by(step) {
+        seen += task_rows(&task, snapshot);
+        let predicate = Predicate::new(selection.range, &selection.filters);
+        let mut rows = Rows::new(
+            Arc::clone(&contents),
+            snapshot,
+            vec![task],
+            predicate,
+            selection.columns.clone(),
+            false,
+        );
+        while let Some(next) = rows.advance()? {
+            if let Next::Batch(batch) = next {
+                passed += batch.num_rows() as u64;
+                if sample.iter().map(RecordBatch::num_rows).sum::<usize>() < SAMPLED_ROWS {
+                    sample.push(batch.slice(0, batch.num_rows().min(SAMPLED_ROWS)));
+                }
+            }
+        }
+    }
+    let rows = if seen == 0 { 0 } else { (planned as f64 * passed as f64 / seen as f64).round() as u64 };
+    with_sample(request, rows, &sample)
+}
+
+/// Estimates an export of rows at hand.
+pub(crate) fn given(request: &ExportRequest, rows: &[GivenRow]) -> Result<Estimate, Fault> {
+    let schema = Schema::of(request.selection.dataset);
+    let some = &rows[..rows.len().min(SAMPLED_ROWS)];
+    let batch =
+        batch_from_rows(&schema, some)?.project(&request.selection.columns).fault("choosing columns")?;
+    let sample = if batch.num_rows() == 0 { Vec::new() } else { vec![batch] };
+    with_sample(request, rows.len() as u64, &sample)
+}
+
+fn task_rows(task: &Task, snapshot: &Snapshot) -> u64 {
+    match task {
+        Task::Straight(row_group) => row_group.rows,
+        Task::Merge { row_groups, batches } => {
+            let journal =
+                snapshot.batches.iter().filter(|batch| batches.contains(&batch.id)).map(|batch| batch.rows);
+            row_groups.iter().map(|row_group| row_group.rows).chain(journal).sum()
+        }
+    }
+}
+
+fn with_sample(request: &ExportRequest, rows: u64, sample: &[RecordBatch]) -> Result<Estimate, Fault> {
+    let sampled: usize = sample.iter().map(RecordBatch::num_rows).sum();
+    if sampled == 0 {
+        return Ok(Estimate { rows: 0, bytes: 0 });
+    }
+    let (worker, _) = Output::new(request)?.split();
+    let encoded = worker.encode(Job::Records { batches: sample.to_vec(), first: true })?;
+    let bytes = match encoded {
+        Encoded::Text(text) => text.len() as u64,
+        Encoded::Block(block) => block.bytes.len() as u64,
+        Encoded::RowGroup(group) => group.bytes(),
+    };
+    Ok(Estimate { rows, bytes: (bytes as f64 / sampled as f64 * rows as f64).round() as u64 })
+}

@@ -1,0 +1,203 @@
+//! Merges what overlaps: row groups and journal batches that may hold records between each other's, or the same ones.
+//!
+//! Of records with one id only the one with the highest sequence comes out: the latest revision.
+
+use crate::predicate::Predicate;
+use crate::rows::BATCH_ROWS;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, RecordBatch, UInt32Array};
+use arrow_cast::cast;
+use arrow_schema::{DataType, Field, Schema};
+use arrow_select::filter::filter_record_batch;
+use arrow_select::interleave::interleave_record_batch;
+use arrow_select::take::take_record_batch;
+use bytes::Bytes;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use tollbook_columns::batch_codec::decode_batch;
+use tollbook_columns::layout::SEQUENCE;
+use tollbook_columns::parquet_file::{PartFile, PartRows, RowChoice};
+use tollbook_kit::fault::{Fault, ResultExt};
+use tollbook_model::call::CallField;
+
+/// A merge of sorted inputs. Holds one decoded batch per row group, and the wanted columns of every journal batch.
+pub(crate) struct Merge {
+    /// Stored columns read: wanted ones, the predicate's, id, sequence.
+    read: Vec<usize>,
+    /// How many of them are wanted.
+    wanted: usize,
+    predicate: Predicate,
+    inputs: Vec<Input>,
+    heap: BinaryHeap<Reverse<Head>>,
+    last_id: Option<u128>,
+    started: bool,
+}
+
+/// Order of the merge: least id first, and of one id the highest sequence.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Clone, Copy)]
+struct Head {
+    id: u128,
+    newest_first: Reverse<i64>,
+    input: usize,
+}
+
+struct Input {
+    rest: Option<PartRows>,
+    batch: Option<RecordBatch>,
+    row: usize,
+}
+
+impl Merge {
+    pub(crate) fn new(wanted: &[usize], predicate: Predicate) -> Self {
+        let mut read = wanted.to_vec();
+        let needed = predicate.columns(true);
+        for column in needed.into_iter().chain([CallField::Id as usize, SEQUENCE]) {
+            if !read.contains(&column) {
+                read.push(column);
+            }
+        }
+        Self {
+            read,
+            wanted: wanted.len(),
+            predicate,
+            inputs: Vec::new(),
+            heap: BinaryHeap::new(),
+            last_id: None,
+            started: false,
+        }
+    }
+
+    pub(crate) fn add_row_group(&mut self, part: &PartFile, row_group: usize) -> Result<(), Fault> {
+        let rest = part.read(row_group, &self.read, BATCH_ROWS, RowChoice::All)?;
+        self.inputs.push(Input { rest: Some(rest), batch: None, row: 0 });
+        Ok(())
+    }
+
+    pub(crate) fn add_batch(&mut self, bytes: &Bytes, first_sequence: u64) -> Result<(), Fault> {
+        let batch = decode_batch(bytes, &self.read)?;
+        let batch = plain(&self.with_sequences(&batch, first_sequence)?)?;
+        let batch = sorted(&batch, self.place(CallField::Id as usize))?;
+        self.inputs.push(Input { rest: None, batch: Some(batch), row: 0 });
+        Ok(())
+    }
+
+    /// The next records; none at the end. A batch may be empty when none of its records passed the predicate.
+    pub(crate) fn advance(&mut self) -> Result<Option<RecordBatch>, Fault> {
+        if !self.started {
+            self.started = true;
+            for input in 0..self.inputs.len() {
+                self.refill(input)?;
+            }
+        }
+        // Batches that rows were chosen from, kept until the chosen rows are gathered.
+        let mut used: Vec<RecordBatch> = Vec::new();
+        let mut slot: Vec<Option<usize>> = vec![None; self.inputs.len()];
+        let mut chosen: Vec<(usize, usize)> = Vec::with_capacity(BATCH_ROWS);
+        while chosen.len() < BATCH_ROWS {
+            let Some(Reverse(head)) = self.heap.pop() else { break };
+            let input = &mut self.inputs[head.input];
+            if self.last_id != Some(head.id) {
+                self.last_id = Some(head.id);
+                if let Some(batch) = &input.batch {
+                    let place = *slot[head.input].get_or_insert_with(|| {
+                        used.push(batch.clone());
+                        used.len() - 1
+                    });
+                    chosen.push((place, input.row));
+                }
+            }
+            input.row += 1;
+            if input.batch.as_ref().is_some_and(|batch| input.row >= batch.num_rows()) {
+                input.batch = None;
+                slot[head.input] = None;
+            }
+            self.refill(head.input)?;
+        }
+        if chosen.is_empty() {
+            return Ok(None);
+        }
+        let batches: Vec<&RecordBatch> = used.iter().collect();
+        let merged = interleave_record_batch(&batches, &chosen).fault("merging records")?;
+        self.pass(&merged).map(Some)
+    }
+
+    /// Makes sure that the input has a row, and puts its head on the heap.
+    fn refill(&mut self, at: usize) -> Result<(), Fault> {
+        let place_of_id = self.place(CallField::Id as usize);
+        let place_of_sequence = self.place(SEQUENCE);
+        let input = &mut self.inputs[at];
+        while input.batch.as_ref().is_none_or(|batch| batch.num_rows() == 0) {
+            let Some(batch) = input.rest.as_mut().and_then(Iterator::next).transpose()? else {
+                return Ok(());
+            };
+            input.batch = Some(plain(&batch)?);
+            input.row = 0;
+        }
+        if let Some(batch) = &input.batch {
+            let id = id_at(batch, place_of_id, input.row);
+            let sequence = batch.column(place_of_sequence).as_primitive::<Int64Type>().value(input.row);
+            self.heap.push(Reverse(Head { id, newest_first: Reverse(sequence), input: at }));
+        }
+        Ok(())
+    }
+
+    fn pass(&self, merged: &RecordBatch) -> Result<RecordBatch, Fault> {
+        let mask = self.predicate.evaluate(merged, &self.read, true);
+        let wanted: Vec<usize> = (0..self.wanted).collect();
+        let merged = merged.project(&wanted).fault("narrowing merged records")?;
+        if mask.count_set_bits() == mask.len() {
+            return Ok(merged);
+        }
+        filter_record_batch(&merged, &mask.into()).fault("filtering merged records")
+    }
+
+    fn place(&self, column: usize) -> usize {
+        self.read.iter().position(|&read| read == column).expect("id and sequence are always read")
+    }
+
+    fn with_sequences(&self, batch: &RecordBatch, first_sequence: u64) -> Result<RecordBatch, Fault> {
+        let place = self.place(SEQUENCE);
+        let first = i64::try_from(first_sequence).fault("a sequence beyond 63 bits")?;
+        let numbers =
+            arrow_array::Int64Array::from_iter_values((0..batch.num_rows() as i64).map(|row| first + row));
+        let mut columns = batch.columns().to_vec();
+        columns[place] = Arc::new(numbers);
+        RecordBatch::try_new(batch.schema(), columns).fault("numbering a journal batch")
+    }
+}
+
+fn id_at(batch: &RecordBatch, place: usize, row: usize) -> u128 {
+    let bytes: [u8; 16] = batch.column(place).as_fixed_size_binary().value(row).try_into().unwrap_or([0; 16]);
+    u128::from_be_bytes(bytes)
+}
+
+fn sorted(batch: &RecordBatch, place_of_id: usize) -> Result<RecordBatch, Fault> {
+    let mut order: Vec<(u128, u32)> =
+        (0..batch.num_rows()).map(|row| (id_at(batch, place_of_id, row), row as u32)).collect();
+    if order.is_sorted_by(|a, b| a.0 < b.0) {
+        return Ok(batch.clone());
+    }
+    // Of one id the later row has the higher sequence and comes first.
+    order.sort_unstable_by_key(|&(id, row)| (id, Reverse(row)));
+    let order = UInt32Array::from_iter_values(order.into_iter().map(|(_, row)| row));
+    take_record_batch(batch, &order).fault("sorting a journal batch")
+}
+
+/// Text as plain strings: inputs with different dictionaries cannot be interleaved cheaply.
+fn plain(batch: &RecordBatch) -> Result<RecordBatch, Fault> {
+    let mut fields = Vec::with_capacity(batch.num_columns());
+    let mut columns = Vec::with_capacity(batch.num_columns());
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        let nullable = Field::clone(field).with_nullable(true);
+        if matches!(column.data_type(), DataType::Dictionary(..)) {
+            columns.push(cast(column, &DataType::Utf8).fault("unpacking a dictionary")?);
+            fields.push(nullable.with_data_type(DataType::Utf8));
+        } else {
+            columns.push(Arc::clone(column));
+            fields.push(nullable);
+        }
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).fault("unpacking a batch")
+}

@@ -1,0 +1,194 @@
+//! Which records pass: the range of time and the filters, evaluated on columns.
+//!
+//! A value of a dictionary is compared once, whatever the number of rows that have it.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, TimestampMicrosecondType};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_buffer::BooleanBuffer;
+use arrow_schema::DataType;
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::statistics::Statistics;
+use std::borrow::Cow;
+use std::collections::HashSet;
+use tollbook_columns::parquet_file::PartFile;
+use tollbook_model::call::CallField;
+use tollbook_model::privacy::normal_form;
+use tollbook_model::selection::{Filter, FilterField};
+use tollbook_model::time_range::TimeRange;
+
+/// A compiled condition on records.
+#[derive(Debug, Clone)]
+pub(crate) struct Predicate {
+    range: TimeRange,
+    filters: Vec<Compiled>,
+}
+
+#[derive(Debug, Clone)]
+struct Compiled {
+    test: Test,
+    values: HashSet<String>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Test {
+    Exact(CallField),
+    Number(CallField),
+    DidNumber,
+}
+
+impl Predicate {
+    /// Compiles range and filters.
+    pub(crate) fn new(range: TimeRange, filters: &[Filter]) -> Self {
+        let filters = filters
+            .iter()
+            .map(|filter| Compiled {
+                test: test(filter.field),
+                values: filter.values.iter().cloned().collect(),
+            })
+            .collect();
+        Self { range, filters }
+    }
+
+    /// Are there filters besides the range?
+    pub(crate) fn has_filters(&self) -> bool {
+        !self.filters.is_empty()
+    }
+
+    /// The stored columns that [`Predicate::evaluate`] wants, in its order.
+    pub(crate) fn columns(&self, with_range: bool) -> Vec<usize> {
+        let mut columns = Vec::new();
+        if with_range {
+            columns.push(CallField::StartAt as usize);
+        }
+        for filter in &self.filters {
+            for field in fields(filter.test) {
+                if !columns.contains(&(*field as usize)) {
+                    columns.push(*field as usize);
+                }
+            }
+        }
+        columns
+    }
+
+    /// One bit per row: does it pass? `columns` are the stored columns that `batch` holds, in order.
+    pub(crate) fn evaluate(&self, batch: &RecordBatch, columns: &[usize], with_range: bool) -> BooleanBuffer {
+        let column = |field: CallField| -> &ArrayRef {
+            let at = columns.iter().position(|&column| column == field as usize);
+            batch.column(at.expect("the batch holds the predicate's columns"))
+        };
+        let mut mask = if with_range {
+            let starts = column(CallField::StartAt).as_primitive::<TimestampMicrosecondType>().values();
+            let (from, to) =
+                (self.range.from_ms().saturating_mul(1000), self.range.to_ms().saturating_mul(1000));
+            BooleanBuffer::collect_bool(starts.len(), |row| from <= starts[row] && starts[row] < to)
+        } else {
+            BooleanBuffer::new_set(batch.num_rows())
+        };
+        for filter in &self.filters {
+            if mask.count_set_bits() == 0 {
+                break;
+            }
+            let passed = match filter.test {
+                Test::Exact(field) => text_mask(column(field), |text| filter.values.contains(text)),
+                Test::Number(field) => text_mask(column(field), |text| filter.accepts_number(text)),
+                Test::DidNumber => filter.did_mask(
+                    column(CallField::Did),
+                    column(CallField::CalledParty),
+                    column(CallField::Direction),
+                ),
+            };
+            mask = &mask & &passed;
+        }
+        mask
+    }
+
+    /// Can the statistics of a row group rule out every record?
+    pub(crate) fn rules_out(&self, part: &PartFile, row_group: usize) -> bool {
+        let group = part.metadata().row_group(row_group);
+        self.filters.iter().any(|filter| match filter.test {
+            Test::Exact(field) => match part.file_column(field as usize) {
+                Some(column) => out_of_bounds(group, column, &filter.values),
+                None => true,
+            },
+            // Spellings of a number differ; their order says nothing.
+            Test::Number(_) | Test::DidNumber => false,
+        })
+    }
+}
+
+impl Compiled {
+    fn accepts_number(&self, text: &str) -> bool {
+        match normal_form(text) {
+            Cow::Borrowed(same) => self.values.contains(same),
+            Cow::Owned(normal) => self.values.contains(&normal),
+        }
+    }
+
+    /// `did`, or `called_party` of an inbound record without one.
+    fn did_mask(&self, did: &ArrayRef, called: &ArrayRef, direction: &ArrayRef) -> BooleanBuffer {
+        let by_did = text_mask(did, |text| self.accepts_number(text));
+        let by_called = text_mask(called, |text| self.accepts_number(text));
+        let inbound = text_mask(direction, |text| text == "inbound");
+        let without_did = match did.logical_nulls() {
+            Some(nulls) => !nulls.inner(),
+            None => BooleanBuffer::new_unset(did.len()),
+        };
+        &by_did | &(&(&by_called & &inbound) & &without_did)
+    }
+}
+
+fn test(field: FilterField) -> Test {
+    match field {
+        FilterField::PbxAlias => Test::Exact(CallField::PbxAlias),
+        FilterField::Direction => Test::Exact(CallField::Direction),
+        FilterField::Extension => Test::Exact(CallField::Extension),
+        FilterField::Trunk => Test::Exact(CallField::Trunk),
+        FilterField::Result => Test::Exact(CallField::Result),
+        FilterField::CallingParty => Test::Number(CallField::CallingParty),
+        FilterField::CalledParty => Test::Number(CallField::CalledParty),
+        FilterField::DidNumber => Test::DidNumber,
+    }
+}
+
+fn fields(test: Test) -> &'static [CallField] {
+    match test {
+        Test::Exact(CallField::PbxAlias) => &[CallField::PbxAlias],
+        Test::Exact(CallField::Direction) => &[CallField::Direction],
+        Test::Exact(CallField::Extension) => &[CallField::Extension],
+        Test::Exact(CallField::Trunk) => &[CallField::Trunk],
+        Test::Exact(_) => &[CallField::Result],
+        Test::Number(CallField::CallingParty) => &[CallField::CallingParty],
+        Test::Number(_) => &[CallField::CalledParty],
+        Test::DidNumber => &[CallField::Did, CallField::CalledParty, CallField::Direction],
+    }
+}
+
+/// One bit per row of a text column, plain or dictionary: has it a value for which `accept` holds?
+pub(crate) fn text_mask(array: &ArrayRef, accept: impl Fn(&str) -> bool) -> BooleanBuffer {
+    match array.data_type() {
+        DataType::Dictionary(..) => {
+            let dictionary = array.as_dictionary::<Int32Type>();
+            let values = dictionary.values().as_string::<i32>();
+            let accepted: Vec<bool> =
+                (0..values.len()).map(|at| values.is_valid(at) && accept(values.value(at))).collect();
+            let keys = dictionary.keys();
+            BooleanBuffer::collect_bool(keys.len(), |row| {
+                keys.is_valid(row) && accepted[usize::try_from(keys.value(row)).unwrap_or(usize::MAX)]
+            })
+        }
+        _ => {
+            let text = array.as_string::<i32>();
+            BooleanBuffer::collect_bool(text.len(), |row| text.is_valid(row) && accept(text.value(row)))
+        }
+    }
+}
+
+fn out_of_bounds(group: &RowGroupMetaData, column: usize, wanted: &HashSet<String>) -> bool {
+    let Some(Statistics::ByteArray(statistics)) = group.column(column).statistics() else { return false };
+    let (Some(low), Some(high)) = (statistics.min_bytes_opt(), statistics.max_bytes_opt()) else {
+        // Without bounds: a column of nulls only holds nothing that could be wanted.
+        return statistics.null_count_opt() == Some(group.num_rows() as u64);
+    };
+    wanted.iter().all(|value| value.as_bytes() < low || value.as_bytes() > high)
+}
