@@ -3,6 +3,7 @@
 //! Nothing here does I/O, knows tenants' folders, or plans anything.
 
 pub mod batch_codec;
+pub mod decode;
 pub mod layout;
 pub mod parquet_file;
 pub mod rows;
