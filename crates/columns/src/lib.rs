@@ -4,6 +4,7 @@
 
 pub mod batch_codec;
 pub mod decode;
+pub mod encode;
 pub mod layout;
 pub mod parquet_file;
 pub mod rows;

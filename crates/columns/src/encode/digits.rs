@@ -114,7 +114,20 @@ mod tests {
     #[test]
     fn numbers_of_every_length_equal_the_standard_text() {
         let mut numbers: Vec<i64> = (0..3000).collect();
-        numbers.extend([9_999, 10_000, 99_999, 100_000, 123_007, 999_999, 1_000_000, i64::MAX, i64::MIN, -1, -5, -999]);
+        numbers.extend([
+            9_999,
+            10_000,
+            99_999,
+            100_000,
+            123_007,
+            999_999,
+            1_000_000,
+            i64::MAX,
+            i64::MIN,
+            -1,
+            -5,
+            -999,
+        ]);
         for number in numbers {
             let mut out = [0; INTEGER_ROOM + 4];
             let end = put_integer(&mut out, 2, number);

@@ -16,8 +16,9 @@ pub const WINDOW: usize = 32 * 1024;
 pub struct Level(u32);
 
 impl Level {
-    /// The level for call records.
-    pub const EXPORT: Self = Self(6);
+    /// The level for call records: on CSV of calls no larger than `gzip -6`, and the quickest that is so. Level 3
+    /// is a seventh quicker and just larger; level 6 is a quarter slower and two hundredths smaller.
+    pub const EXPORT: Self = Self(4);
 
     /// The level of that number, 1 (fast) to 9 (small).
     pub fn new(level: u32) -> Option<Self> {
@@ -35,7 +36,9 @@ pub fn header() -> [u8; 10] {
 pub struct DeflatedBlock {
     /// The deflated bytes.
     pub bytes: Vec<u8>,
-    checksum: Hasher,
+    /// CRC-32 and length of what was deflated.
+    checksum: u32,
+    length: u64,
 }
 
 /// Deflates blocks; one for each worker, because its tables are dear to make.
@@ -65,7 +68,8 @@ impl Deflater {
         loop {
             let before = self.compress.total_in();
             let status = self.compress.compress_vec(&data[consumed..], &mut bytes, FlushCompress::Sync);
-            consumed += usize::try_from(self.compress.total_in() - before).fault("counting deflated bytes")?;
+            consumed +=
+                usize::try_from(self.compress.total_in() - before).fault("counting deflated bytes")?;
             let room_left = bytes.len() < bytes.capacity();
             match status.fault("deflating a block")? {
                 // All is flushed once everything was taken and the compressor did not stop for want of room.
@@ -77,9 +81,7 @@ impl Deflater {
                 }
             }
         }
-        let mut checksum = Hasher::new();
-        checksum.update(data);
-        Ok(DeflatedBlock { bytes, checksum })
+        Ok(DeflatedBlock { bytes, checksum: crc32fast::hash(data), length: data.len() as u64 })
     }
 }
 
@@ -97,9 +99,9 @@ impl Member {
     }
 
     /// Counts the next block of the member; its bytes are written by the caller.
-    pub fn append(&mut self, block: &DeflatedBlock, length: u64) {
-        self.checksum.combine(&block.checksum);
-        self.length += length;
+    pub fn append(&mut self, block: &DeflatedBlock) {
+        self.checksum.combine(&Hasher::new_with_initial_len(block.checksum, block.length));
+        self.length += block.length;
     }
 
     /// The bytes that end the member: a final empty block, CRC-32, length modulo 2^32.
@@ -108,5 +110,86 @@ impl Member {
         bytes.extend_from_slice(&self.checksum.clone().finalize().to_le_bytes());
         bytes.extend_from_slice(&(self.length as u32).to_le_bytes());
         bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::io::Read;
+
+    fn member(level: Level, data: &[u8], block: usize, with_preceding: bool) -> Vec<u8> {
+        let mut deflater = Deflater::new(level);
+        let (mut member, mut bytes, mut at) = (Member::new(), header().to_vec(), 0);
+        for part in data.chunks(block.max(1)) {
+            let preceding = if with_preceding { &data[..at] } else { &[] };
+            let deflated = deflater.deflate(preceding, part).unwrap();
+            member.append(&deflated);
+            bytes.extend_from_slice(&deflated.bytes);
+            at += part.len();
+        }
+        bytes.extend_from_slice(&member.trailer());
+        bytes
+    }
+
+    /// Reads one member, and checks that nothing follows it.
+    fn inflate(gzip: &[u8]) -> Vec<u8> {
+        let mut rest = gzip;
+        let mut data = Vec::new();
+        flate2::bufread::GzDecoder::new(&mut rest).read_to_end(&mut data).unwrap();
+        assert!(rest.is_empty(), "one member and nothing behind it");
+        data
+    }
+
+    #[test]
+    fn blocks_make_one_member() {
+        let data: Vec<u8> =
+            (0..40_000u32).flat_map(|n| format!("{},{}\n", n * n % 9973, n).into_bytes()).collect();
+        for level in 1..=9 {
+            for (block, with_preceding) in
+                [(data.len(), false), (100_000, false), (100_000, true), (1000, true)]
+            {
+                let gzip = member(Level::new(level).unwrap(), &data, block, with_preceding);
+                assert_eq!(inflate(&gzip), data, "level {level}, blocks of {block}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_member_without_blocks_and_empty_blocks() {
+        let mut empty = header().to_vec();
+        empty.extend(Member::new().trailer());
+        assert_eq!(inflate(&empty), b"");
+        let block = Deflater::new(Level::EXPORT).deflate(b"something before", b"").unwrap();
+        let mut member = Member::new();
+        member.append(&block);
+        let gzip = [&header()[..], &block.bytes, &member.trailer()].concat();
+        assert_eq!(inflate(&gzip), b"");
+    }
+
+    #[test]
+    fn bytes_that_do_not_shrink_and_preceding_bytes_that_matter() {
+        let mut state = 1u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as u8
+        };
+        let noise: Vec<u8> = (0..30_000).map(|_| next()).collect();
+        let twice = [&noise[..], &noise[..]].concat();
+        let alone = member(Level::EXPORT, &twice, noise.len(), false);
+        let shared = member(Level::EXPORT, &twice, noise.len(), true);
+        assert_eq!(inflate(&alone), twice);
+        assert_eq!(inflate(&shared), twice);
+        assert!(alone.len() > 60_000 && shared.len() < 32_000, "{} {}", alone.len(), shared.len());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn any_bytes_come_back(data in prop::collection::vec(any::<u8>(), 0..5000), block in 1usize..3000, level in 1u32..=9) {
+            prop_assert_eq!(inflate(&member(Level::new(level).unwrap(), &data, block, true)), data);
+        }
     }
 }
