@@ -21,9 +21,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a statement waits for a lock of another process, such as a backup.
 const BUSY_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The write-ahead log is folded into the file after this many pages of 4 KiB. SQLite's default of 1000 would do so
-/// after every seventh commit with a large batch.
-const CHECKPOINT_PAGES: &str = "4000";
+/// The write-ahead log is folded into the file after this many pages of 4 KiB, by the commit that passes the mark.
+/// SQLite's default of 1000 would do so after every seventh commit with a large batch; more than this would make the
+/// commit that has to do it wait too long.
+const CHECKPOINT_PAGES: &str = "2000";
 
 /// The write-ahead log is cut to this after a burst; left alone it would keep its greatest size.
 const LOG_BYTES_KEPT: &str = "67108864";

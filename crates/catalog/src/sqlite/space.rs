@@ -10,16 +10,16 @@ use tollbook_kit::fault::Fault;
 use uuid::Uuid;
 
 /// Rows forgotten per transaction, so that appends are not held up by a long one.
-const FORGOTTEN_AT_ONCE: usize = 64;
+const FORGOTTEN_AT_ONCE: usize = 8;
 
 /// Free pages (of 4 KiB) that stay in the file for the next batches: 16 MiB.
 const FREE_PAGES_KEPT: i64 = 4096;
 
-/// Free pages given back per step: 4 MiB.
-const STEP: &str = "PRAGMA incremental_vacuum(1024)";
+/// Free pages given back per step: 1 MiB.
+const STEP: &str = "PRAGMA incremental_vacuum(256)";
 
 /// Steps per call; the rest waits for the next one.
-const MOST_STEPS: usize = 32;
+const MOST_STEPS: usize = 128;
 
 impl SqliteCatalog {
     /// Deletes those of the rows that are doomed; a live one stays, whoever asks.

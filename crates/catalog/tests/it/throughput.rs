@@ -4,6 +4,7 @@ use crate::conformance::{batch, id, part, rollup, scope, swap};
 use crate::sqlite::open;
 use bytes::Bytes;
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tollbook_kit::clock::{Clock, SystemClock};
 use tollbook_model::ports::{BatchContent, Journal, Manifest, ManifestPart, NewBatch, NewPart, RowGroup};
 use tollbook_model::time_range::TimeRange;
@@ -70,8 +71,22 @@ async fn appends_and_snapshots() {
     report("hourly counts of 10,000 parts", 1, clock.monotonic() - start);
 
     let start = clock.monotonic();
-    catalog.forget(&ids).await.unwrap();
+    let mut forgetting = JoinSet::new();
+    forgetting.spawn({
+        let (catalog, ids) = (catalog.clone(), ids.clone());
+        async move { catalog.forget(&ids).await.unwrap() }
+    });
+    let (mut waits, mut number) = (Vec::new(), 50_000u128);
+    while forgetting.try_join_next().is_none() {
+        number += 1;
+        let before = clock.monotonic();
+        catalog.append(vec![batch(number, 1, 0)]).await.unwrap();
+        waits.push(clock.monotonic() - before);
+    }
     report("batches forgotten (600 kB)", 400, clock.monotonic() - start);
+    waits.sort_unstable();
+    let (typical, longest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
+    println!("appends meanwhile: {}, typically {typical:.2?}, at most {longest:.2?}", waits.len());
 
     catalog.close().await;
     let start = clock.monotonic();
