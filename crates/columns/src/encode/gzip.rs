@@ -16,9 +16,10 @@ pub const WINDOW: usize = 32 * 1024;
 pub struct Level(u32);
 
 impl Level {
-    /// The level for call records: on CSV of calls no larger than `gzip -6`, and the quickest that is so. Level 3
-    /// is a seventh quicker and just larger; level 6 is a quarter slower and two hundredths smaller.
-    pub const EXPORT: Self = Self(4);
+    /// The level for call records: the size that other engines reach with zlib's usual level 6. On the default
+    /// columns that is 3 % less than `gzip -6`, on a few columns of little variety 1 % more. Level 4 is a quarter
+    /// quicker or more and 2 to 4 % larger; level 7 is 3 to 5 % smaller and a third slower or more.
+    pub const EXPORT: Self = Self(6);
 
     /// The level of that number, 1 (fast) to 9 (small).
     pub fn new(level: u32) -> Option<Self> {
@@ -53,7 +54,8 @@ impl Deflater {
     }
 
     /// Deflates `data`. `preceding` is what stands in the member right before it, of which the last [`WINDOW`]
-    /// bytes are used; it may be cut short or empty, which only costs size.
+    /// bytes are used; it may be cut short or empty, which only costs size. Blocks of 1 MiB and more cost next to
+    /// nothing against one stream (0.004 % with what precedes, 0.1 % without).
     ///
     /// # Errors
     /// An internal fault of the compressor.

@@ -193,6 +193,12 @@ fn sample() -> (Vec<&'static str>, Vec<Row>) {
     (names, rows)
 }
 
+/// Workers share an encoder: it does not compile otherwise.
+const _: fn() = || {
+    fn assert_shared<T: Send + Sync>() {}
+    assert_shared::<TextEncoder>();
+};
+
 #[test]
 fn csv_golden() {
     let (names, rows) = sample();
