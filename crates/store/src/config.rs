@@ -1,0 +1,88 @@
+//! Every knob of the store, with defaults that suit one machine. What a knob means is said here and nowhere else.
+
+use std::time::Duration;
+
+/// Knobs of journal and lake.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// Room on the disk below which records are refused (`storage_full`), so that compaction, sweeping and the
+    /// control database still have some. 256 MiB.
+    pub reserve_bytes: u64,
+    /// Encoded batches from this size on are kept as objects, smaller ones in the control database. 1 MiB.
+    pub object_from_bytes: usize,
+    /// Longest wait for further requests to share a commit with, once requests have been seen to come together.
+    /// 2 ms.
+    pub gather: Duration,
+    /// Records of one commit, about. 100,000.
+    pub group_rows: usize,
+    /// Memory of records that wait for their commit; further requests wait for room. 256 MiB.
+    pub waiting_bytes: usize,
+    /// Ids remembered to recognise repetitions, over all tenants and days; some 45 bytes each. 2,000,000.
+    pub recent_ids: usize,
+
+    /// Batches are compacted when they hold this many records in all. 65,536.
+    pub compact_rows: u64,
+    /// Or this many encoded bytes. 8 MiB.
+    pub compact_bytes: u64,
+    /// Or when the oldest is of this age, so that quiet tenants do not make a file every second. 60 s.
+    pub compact_age: Duration,
+    /// Encoded bytes of batches taken in one run; they need about four times as much memory. 32 MiB.
+    pub run_bytes: u64,
+    /// Records of a part at most. 4,194,304, which is 32 full row groups.
+    pub part_rows: usize,
+    /// Time after a UTC day's end from which it counts as over. 1 h.
+    pub seal_after: Duration,
+    /// A day that is over is merged for good when nothing came for it for this long. 10 min.
+    pub seal_quiet: Duration,
+    /// The same, when what came late is little beside what would have to be rewritten. 6 h.
+    pub seal_quiet_late: Duration,
+
+    /// Time for which erased things stay readable for those who learnt of them just before. 10 min.
+    pub erase_grace: Duration,
+    /// Age from which an object that no row names is garbage. 1 h; longer than any commit or compaction run lasts.
+    pub orphan_age: Duration,
+
+    /// Least and most time between two rounds of compaction: the bell cannot ring it oftener, and without the bell
+    /// it looks by itself. 1 s and 15 s.
+    pub compaction_rounds: (Duration, Duration),
+    /// Time between two rounds of retention. 1 h.
+    pub retention_round: Duration,
+    /// Time between two rounds of sweeping doomed objects. 1 min.
+    pub sweep_round: Duration,
+    /// Time between two searches for objects that no row names. 6 h.
+    pub orphan_round: Duration,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        const MINUTE: u64 = 60;
+        const HOUR: u64 = 60 * MINUTE;
+        Self {
+            reserve_bytes: 256 << 20,
+            object_from_bytes: 1 << 20,
+            gather: Duration::from_millis(2),
+            group_rows: 100_000,
+            waiting_bytes: 256 << 20,
+            recent_ids: 2_000_000,
+            compact_rows: 64 << 10,
+            compact_bytes: 8 << 20,
+            compact_age: Duration::from_secs(MINUTE),
+            run_bytes: 32 << 20,
+            part_rows: 4 << 20,
+            seal_after: Duration::from_secs(HOUR),
+            seal_quiet: Duration::from_secs(10 * MINUTE),
+            seal_quiet_late: Duration::from_secs(6 * HOUR),
+            erase_grace: Duration::from_secs(10 * MINUTE),
+            orphan_age: Duration::from_secs(HOUR),
+            compaction_rounds: (Duration::from_secs(1), Duration::from_secs(15)),
+            retention_round: Duration::from_secs(HOUR),
+            sweep_round: Duration::from_secs(MINUTE),
+            orphan_round: Duration::from_secs(6 * HOUR),
+        }
+    }
+}
+
+/// A duration in whole milliseconds.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,119 @@
+//! Retention: drops whole days that a tenant does not keep any longer.
+//!
+//! It drops parts only. Records that are older already when they arrive are taken like any other, reach the lake
+//! with the next compaction, and go with the next round here.
+
+use super::rounds;
+use crate::config::StoreConfig;
+use crate::record_keys::day_of_ms;
+use std::sync::{Arc, Mutex, PoisonError};
+use tollbook_kit::clock::Clock;
+use tollbook_kit::fault::Fault;
+use tollbook_kit::supervise::{OnError, Supervisor};
+use tollbook_model::dataset::Dataset;
+use tollbook_model::ports::{Manifest, Replacement, SnapshotScope, Tenants};
+use tollbook_model::time_range::TimeRange;
+use uuid::Uuid;
+
+/// What retention has done since the process started.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RetentionStatus {
+    /// Rounds over all tenants.
+    pub rounds: u64,
+    /// When the last round ended, in milliseconds; none before the first.
+    pub last_round_at_ms: Option<i64>,
+    /// Parts dropped.
+    pub parts: u64,
+    /// Records in them.
+    pub rows: u64,
+}
+
+/// What retention needs of the outside.
+pub struct RetentionParts {
+    /// Knobs.
+    pub config: Arc<StoreConfig>,
+    /// The manifest's tables.
+    pub manifest: Arc<dyn Manifest>,
+    /// Who keeps records how long.
+    pub tenants: Arc<dyn Tenants>,
+    /// Decides which days are past.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The retention of all tenants. Clones share one status.
+#[derive(Clone)]
+pub struct Retention {
+    parts: Arc<RetentionParts>,
+    status: Arc<Mutex<RetentionStatus>>,
+}
+
+impl Retention {
+    /// Retention that does nothing until it is asked or started.
+    pub fn new(parts: RetentionParts) -> Self {
+        Self { parts: Arc::new(parts), status: Arc::default() }
+    }
+
+    /// Starts the task `retention`.
+    pub fn start(&self, supervisor: &Supervisor) {
+        let (this, stop) = (self.clone(), supervisor.stop_token());
+        let rhythm = (self.parts.config.retention_round, self.parts.config.retention_round);
+        let task = async move { rounds::run("retention", rhythm, None, stop, || this.round()).await };
+        supervisor.spawn("retention", OnError::Log, task);
+    }
+
+    /// What it has done.
+    pub fn status(&self) -> RetentionStatus {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// One round over all tenants.
+    ///
+    /// # Errors
+    /// `storage_full`, `unavailable` or `internal`; the next round goes on.
+    pub async fn round(&self) -> Result<(), Fault> {
+        for scope in self.parts.manifest.scopes().await? {
+            if scope.dataset == Dataset::Cdr {
+                self.drop_past_days(scope).await?;
+            }
+        }
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.rounds += 1;
+        status.last_round_at_ms = Some(self.parts.clock.now_ms());
+        Ok(())
+    }
+
+    async fn drop_past_days(&self, scope: SnapshotScope) -> Result<(), Fault> {
+        // Nobody said how long an unknown tenant's records are to be kept, so they are.
+        let Some(tenant) = self.parts.tenants.find(&scope.tenant).await? else { return Ok(()) };
+        let now_ms = self.parts.clock.now_ms();
+        let days = i32::try_from(tenant.cdr_retention_days).unwrap_or(i32::MAX);
+        let first_kept = day_of_ms(now_ms).saturating_sub(days);
+        let snapshot = self.parts.manifest.snapshot(&scope, past_range(first_kept)?).await?;
+        let past: Vec<_> = snapshot.parts.iter().filter(|part| part.day < first_kept).collect();
+        if past.is_empty() {
+            return Ok(());
+        }
+        let old_parts: Vec<Uuid> = past.iter().map(|part| part.id).collect();
+        let (parts, rows) = (past.len() as u64, past.iter().map(|part| part.rows).sum::<u64>());
+        let replacement = Replacement {
+            scope: scope.clone(),
+            batches: Vec::new(),
+            old_parts,
+            new_parts: Vec::new(),
+            at_ms: now_ms,
+        };
+        // A lost race (a part was merged meanwhile) is made good in the next round.
+        if self.parts.manifest.replace(replacement).await? {
+            tracing::info!(tenant = %scope.tenant, parts, rows, "dropped days past their retention");
+            let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+            status.parts += parts;
+            status.rows += rows;
+        }
+        Ok(())
+    }
+}
+
+fn past_range(first_kept: i32) -> Result<TimeRange, Fault> {
+    let end = i64::from(first_kept) * crate::record_keys::DAY_MS;
+    TimeRange::new(i64::MIN, end).ok_or_else(|| Fault::internal("a retention that ends before time begins"))
+}

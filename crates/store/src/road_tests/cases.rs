@@ -1,0 +1,158 @@
+//! Single promises of the store, one test each.
+
+use super::*;
+use crate::blob::DirectoryBlobs;
+use crate::lake::retention::{Retention, RetentionParts};
+use crate::lake::settle::SettledCounts;
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+use tollbook_kit::fault::Code;
+use tollbook_model::ports::Tenants;
+
+struct OneTenant;
+
+#[async_trait]
+impl Tenants for OneTenant {
+    async fn find(&self, _name: &TenantName) -> Result<Option<Tenant>, Fault> {
+        Ok(Some(tenant()))
+    }
+    async fn list(&self) -> Result<Vec<Tenant>, Fault> {
+        Ok(vec![tenant()])
+    }
+    async fn put(&self, _tenant: Tenant) -> Result<(), Fault> {
+        Err(Fault::internal("this tenant does not change"))
+    }
+}
+
+#[test]
+fn sequences_are_gapless_and_told_to_each_request() {
+    block_on(async {
+        let world = World::new(small_config());
+        let mut told = BTreeMap::new();
+        for round in 0..5u16 {
+            // Large ones become batches and objects of their own.
+            let calls = many(round * 2000..round * 2000 + if round == 2 { 1500 } else { 3 }, 1);
+            let (first, last) = world.submit(&calls).await.unwrap().sequences.unwrap();
+            told.insert(first, last);
+        }
+        let mut next = 1;
+        for (first, last) in told {
+            assert_eq!(first, next);
+            next = last + 1;
+        }
+        let seen = world.read().await;
+        assert_eq!(seen.sequences, (1..next).collect::<Vec<_>>());
+        assert_eq!(seen.watermark, next - 1);
+        assert_eq!(world.blobs.list("journal").unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn requests_that_come_together_share_commits() {
+    block_on(async {
+        let world = World::new(StoreConfig { reserve_bytes: 0, ..StoreConfig::default() });
+        for round in 0..10u16 {
+            let submissions =
+                (0..64).map(|client| many(round * 64 + client..round * 64 + client + 1, 1)).collect();
+            together(&world, &mut Expected::default(), submissions).await;
+        }
+        assert!(world.catalog.appends() <= 40, "{} commits for 640 requests", world.catalog.appends());
+    });
+}
+
+#[test]
+fn a_full_disk_refuses_records_and_reads_go_on() {
+    block_on(async {
+        let clock = Arc::new(ManualClock::at(NOW_MS));
+        let blobs = MemoryBlobs::new(clock.clone());
+        let world = World::on(StoreConfig::default(), clock, Arc::new(blobs.clone()));
+        world.submit(&many(0..5, 1)).await.unwrap();
+        blobs.set_free_bytes(StoreConfig::default().reserve_bytes - 1);
+        assert_eq!(world.submit(&many(5..9, 1)).await.unwrap_err().code(), Code::StorageFull);
+        assert_eq!(world.read().await.latest.len(), 5);
+        blobs.set_free_bytes(u64::MAX);
+        let committed = world.submit(&many(5..9, 1)).await.unwrap();
+        assert_eq!((committed.duplicates, committed.sequences), (0, Some((6, 9))));
+    });
+}
+
+#[test]
+fn the_sweep_waits_for_readers_and_for_its_grace() {
+    block_on(async {
+        let world = World::new(small_config());
+        world.submit(&many(0..200, 1)).await.unwrap();
+        let reader = world.snapshot().await;
+        world.compaction.compact_now().await.unwrap();
+        world.sweep.round().await.unwrap();
+        world.clock.advance(world.config.erase_grace);
+        world.sweep.round().await.unwrap();
+        assert_eq!(world.sweep.status().pinned, 1);
+        assert_eq!(Seen::of(&reader, world.blobs.as_ref()).await.latest.len(), 200);
+        drop(reader);
+        world.sweep.round().await.unwrap();
+        assert_eq!((world.sweep.status().erased, world.sweep.status().pinned), (1, 0));
+        assert_eq!(world.blobs.list("journal").unwrap(), []);
+        assert_eq!(world.read().await.latest.len(), 200);
+    });
+}
+
+#[test]
+fn retention_drops_whole_days_and_nothing_else() {
+    block_on(async {
+        let world = World::new(small_config());
+        world.submit(&many(0..30, 1)).await.unwrap();
+        world.compaction.compact_now().await.unwrap();
+        let retention = Retention::new(RetentionParts {
+            config: world.config.clone(),
+            manifest: Arc::new(world.catalog.clone()),
+            tenants: Arc::new(OneTenant),
+            clock: world.clock.clone(),
+        });
+        retention.round().await.unwrap();
+        let days: Vec<i32> = world.snapshot().await.parts.iter().map(|part| part.day).collect();
+        assert_eq!(days, [20_001, 20_002], "today and one day before are kept");
+        assert_eq!((retention.status().parts, retention.status().rows), (1, 10));
+        retention.round().await.unwrap();
+        assert_eq!(retention.status().parts, 1);
+    });
+}
+
+#[test]
+fn a_day_larger_than_a_part_is_cut_and_never_overlaps() {
+    block_on(async {
+        let config = StoreConfig { part_rows: 500, recent_ids: 0, ..small_config() };
+        let world = World::new(config);
+        // Written in an order that interleaves, with every record twice and some revised.
+        for seconds in [1, 1, 2] {
+            let odd: Vec<Call> =
+                many(0..3000, seconds).into_iter().filter(|call| call.key % 2 == 1).collect();
+            world.submit(&odd).await.unwrap();
+            world.submit(&many(0..3000, seconds)).await.unwrap();
+            world.compaction.compact_now().await.unwrap();
+        }
+        let snapshot = world.snapshot().await;
+        assert_eq!(snapshot.parts.iter().map(|part| part.rows).collect::<Vec<_>>(), [500; 6]);
+        for pair in snapshot.parts.windows(2) {
+            assert!(pair[0].row_groups.last().unwrap().ids.1 < pair[1].row_groups[0].ids.0);
+        }
+        assert!(snapshot.parts.iter().all(|part| !part.unsettled));
+        let seen = Seen::of(&snapshot, world.blobs.as_ref()).await;
+        assert!(seen.latest.values().all(|record| record.seconds == 2 && record.revision == 1));
+        let settled = world.compaction.status().settled;
+        assert_eq!(settled, SettledCounts { duplicates: 3 * 4500 - 3000 - 3000, revisions: 3000 });
+    });
+}
+
+#[test]
+fn a_folder_serves_as_well_as_memory() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Arc::new(DirectoryBlobs::open(folder.path()).unwrap());
+        let clock = Arc::new(ManualClock::at(NOW_MS));
+        let world = World::on(StoreConfig { reserve_bytes: 0, ..small_config() }, clock, blobs);
+        world.submit(&many(0..90, 1)).await.unwrap();
+        world.compaction.compact_now().await.unwrap();
+        assert_eq!(world.read().await.latest.len(), 90);
+        assert!(folder.path().join("lake/cdr/tenant=default/date=2024-10-04").is_dir());
+    });
+}
