@@ -1,0 +1,286 @@
+//! The HTTP client of the command line: sends bodies to a Tollbook server and fetches exports, with a bearer token.
+//!
+//! Plain HTTP only so far. It never retries: whoever sends knows what may be sent twice, and keeps the schedule. Calls
+//! to addresses that tenants choose do not go through here.
+
+use bytes::Bytes;
+use http::{HeaderName, Method, Request, Response, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use std::time::Duration;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tollbook_kit::fault::{Code, Fault, ResultExt};
+use tollbook_kit::secret::Secret;
+
+/// Bound of a reply that is held in memory, in bytes. A reply about a body lists at most a thousand refused rows.
+const REPLY_BYTES: usize = 16 * 1024 * 1024;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// From the request to the head of its reply. A large body is answered only when it is durable.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
+/// Between two pieces of a reply's body.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Talks to one server as one caller.
+#[derive(Debug, Clone)]
+pub struct ApiClient {
+    base_url: String,
+    token: Secret<String>,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+/// What the server answered.
+#[derive(Debug, Clone)]
+pub struct ApiReply {
+    /// HTTP status.
+    pub status: u16,
+    /// `Content-Type`, if any.
+    pub content_type: Option<String>,
+    /// `Retry-After`, when it is a number of seconds.
+    pub retry_after: Option<Duration>,
+    /// `X-Request-Id`, which finds the request in the server's log.
+    pub request_id: Option<String>,
+    /// The body; empty for a download, whose body went to its writer.
+    pub body: Bytes,
+}
+
+impl ApiReply {
+    /// 200 to 299?
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// May the same request succeed later (408, 429, 500 and up except 501 and 505)?
+    pub fn is_temporary(&self) -> bool {
+        matches!(self.status, 408 | 429 | 500 | 502..=504 | 507)
+    }
+}
+
+impl ApiClient {
+    /// A client of the server at `base_url` (`http://host:port`, a path in front of the API may follow).
+    ///
+    /// # Errors
+    /// `invalid`: the address is not one, or asks for TLS, which this build does not speak yet.
+    pub fn new(base_url: &str, token: Secret<String>) -> Result<Self, Fault> {
+        let wrong = |reason: &str| Fault::parameter("server", reason);
+        let uri: http::Uri =
+            base_url.parse().map_err(|_| wrong("must be an address such as http://127.0.0.1:8443"))?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => {
+                return Err(wrong(
+                    "https is not spoken by this client yet: use http, through a tunnel where it leaves the machine",
+                ));
+            }
+            _ => return Err(wrong("must begin with http://")),
+        }
+        if uri.host().is_none_or(str::is_empty) || uri.query().is_some() {
+            return Err(wrong("must be an address without a query, such as http://127.0.0.1:8443"));
+        }
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { base_url: base_url.trim_end_matches('/').to_owned(), token, client })
+    }
+
+    /// Sends one request and reads its reply whole. `path_and_query` begins with `/`.
+    ///
+    /// # Errors
+    /// `unavailable` or `timeout`: no reply came, asking again may help (what was sent may have arrived).
+    /// `too_large`: the reply is over 16 MiB. A status of any kind is no error.
+    pub async fn send(
+        &self,
+        method: Method,
+        path_and_query: &str,
+        content_type: Option<&str>,
+        body: Bytes,
+    ) -> Result<ApiReply, Fault> {
+        let response = self.start(method, path_and_query, content_type, body).await?;
+        let mut reply = head_of(&response);
+        let mut incoming = response.into_body();
+        let mut held = Vec::new();
+        while let Some(piece) = next_piece(&mut incoming).await? {
+            if held.len() + piece.len() > REPLY_BYTES {
+                return Err(Fault::new(
+                    Code::TooLarge,
+                    "the reply is too large to be held: download it instead",
+                ));
+            }
+            held.extend_from_slice(&piece);
+        }
+        reply.body = Bytes::from(held);
+        Ok(reply)
+    }
+
+    /// Fetches a reply of any size into `into`; answers its head and how many bytes were written. Only a success is
+    /// written: the body of another status is in the reply.
+    ///
+    /// # Errors
+    /// As [`ApiClient::send`]; `unavailable` also when the server broke the connection off, which is how it says that
+    /// an export failed midway: what was written so far is incomplete. `internal`: `into` cannot be written.
+    pub async fn download(
+        &self,
+        path_and_query: &str,
+        into: &mut (impl AsyncWrite + Unpin),
+    ) -> Result<(ApiReply, u64), Fault> {
+        let response = self.start(Method::GET, path_and_query, None, Bytes::new()).await?;
+        let mut reply = head_of(&response);
+        let mut incoming = response.into_body();
+        let (mut written, mut held) = (0, Vec::new());
+        while let Some(piece) = next_piece(&mut incoming).await? {
+            if reply.is_success() {
+                into.write_all(&piece).await.fault("writing a download")?;
+                written += piece.len() as u64;
+            } else if held.len() + piece.len() <= REPLY_BYTES {
+                held.extend_from_slice(&piece);
+            }
+        }
+        into.flush().await.fault("writing a download")?;
+        reply.body = Bytes::from(held);
+        Ok((reply, written))
+    }
+
+    async fn start(
+        &self,
+        method: Method,
+        path_and_query: &str,
+        content_type: Option<&str>,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Fault> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path_and_query}", self.base_url))
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token.reveal()))
+            .header(header::USER_AGENT, concat!("tollbook/", env!("CARGO_PKG_VERSION")));
+        if let Some(content_type) = content_type {
+            request = request.header(header::CONTENT_TYPE, content_type);
+        }
+        let request = request.body(Full::new(body)).map_err(|_| {
+            Fault::parameter("request", "the path or the token holds characters that HTTP does not take")
+        })?;
+        match tokio::time::timeout(ANSWER_TIMEOUT, self.client.request(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(Fault::new(
+                Code::Unavailable,
+                "the server cannot be reached: check the address and that it runs",
+            )
+            .with_source(error)),
+            Err(_) => Err(Fault::new(Code::Timeout, "the server did not answer in time: try again")),
+        }
+    }
+}
+
+fn head_of(response: &Response<Incoming>) -> ApiReply {
+    let text = |name: HeaderName| response.headers().get(name)?.to_str().ok().map(str::to_owned);
+    ApiReply {
+        status: response.status().as_u16(),
+        content_type: text(header::CONTENT_TYPE),
+        retry_after: text(header::RETRY_AFTER).and_then(|text| text.parse().ok()).map(Duration::from_secs),
+        request_id: text(HeaderName::from_static("x-request-id")),
+        body: Bytes::new(),
+    }
+}
+
+/// The next piece of a body; none at its end.
+async fn next_piece(incoming: &mut Incoming) -> Result<Option<Bytes>, Fault> {
+    loop {
+        match tokio::time::timeout(IDLE_TIMEOUT, incoming.frame()).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(Ok(frame))) => {
+                if let Ok(piece) = frame.into_data() {
+                    return Ok(Some(piece));
+                }
+            }
+            Ok(Some(Err(error))) => {
+                return Err(Fault::new(
+                    Code::Unavailable,
+                    "the server broke the reply off: what came is incomplete",
+                )
+                .with_source(error));
+            }
+            Err(_) => return Err(Fault::new(Code::Timeout, "the reply stood still: try again")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    /// A server that answers one connection with these bytes and gives back what it was sent.
+    async fn exchange(answer: &'static str, call: impl AsyncFnOnce(ApiClient)) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut seen = Vec::new();
+            while !seen.windows(4).any(|window| window == b"\r\n\r\n") {
+                assert_ne!(stream.read_buf(&mut seen).await.unwrap(), 0);
+            }
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
+            String::from_utf8(seen).unwrap()
+        };
+        let client = ApiClient::new(&format!("http://{address}/"), Secret::new("t0k3n".into())).unwrap();
+        tokio::join!(serve, call(client)).0
+    }
+
+    #[tokio::test]
+    async fn requests_carry_the_token_and_replies_their_headers() {
+        let answer = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\nretry-after: 7\r\nx-request-id: r1\r\n\r\nbusy";
+        let seen = exchange(answer, async |client| {
+            let reply = client
+                .send(Method::POST, "/api/v1/x?a=b", Some("text/csv"), Bytes::from_static(b"1,2"))
+                .await
+                .unwrap();
+            assert_eq!((reply.status, &reply.body[..]), (503, &b"busy"[..]));
+            assert_eq!(reply.retry_after, Some(Duration::from_secs(7)));
+            assert_eq!(reply.request_id.as_deref(), Some("r1"));
+            assert!(reply.is_temporary() && !reply.is_success());
+        });
+        let seen = seen.await;
+        assert!(seen.starts_with("POST /api/v1/x?a=b HTTP/1.1\r\n"), "{seen}");
+        assert!(
+            seen.contains("authorization: Bearer t0k3n\r\n") && seen.contains("content-type: text/csv\r\n"),
+            "{seen}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_download_that_breaks_off_is_no_success() {
+        let whole = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n1,2\n3";
+        exchange(whole, async |client| {
+            let mut file = Vec::new();
+            let (reply, written) = client.download("/x", &mut file).await.unwrap();
+            assert_eq!((reply.status, written, &file[..]), (200, 5, &b"1,2\n3"[..]));
+        })
+        .await;
+        let broken = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\n1,2\r\n";
+        exchange(broken, async |client| {
+            let fault = client.download("/x", &mut Vec::new()).await.unwrap_err();
+            assert_eq!(fault.code(), Code::Unavailable);
+        })
+        .await;
+        let refused = "HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno";
+        exchange(refused, async |client| {
+            let mut file = Vec::new();
+            let (reply, written) = client.download("/x", &mut file).await.unwrap();
+            assert_eq!((reply.status, written, &reply.body[..], file.len()), (403, 0, &b"no"[..], 0));
+        })
+        .await;
+    }
+
+    #[test]
+    fn addresses_are_checked_at_once() {
+        for address in
+            ["https://pbx.example", "ftp://pbx.example", "pbx.example:8443", "http://", "", "http://h/?q=1"]
+        {
+            assert!(ApiClient::new(address, Secret::new(String::new())).is_err(), "{address}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! `asterisk-csv`: the bytes of a `Master.csv` as Asterisk's `cdr_csv` writes it (`sources.md` section 2.1).
+//!
+//! Rows of a call are not joined: one row is one record, as the PBX wrote it. Files are not watched here.
+
+mod call;
+mod channel;
+mod columns;
+mod row;
+
+use crate::delimited::{self, Dialect, Ending, Fields};
+use crate::normalise::direction::Lines;
+use crate::normalise::local_time::LocalZone;
+use crate::normalise::occurrence::Occurrences;
+use crate::rows::{RowProblem, Rows};
+use crate::settings::SettingsReader;
+use columns::{Columns, SingleOptional};
+use row::Row;
+use serde_json::{Map, Value};
+use tollbook_kit::fault::Fault;
+use tollbook_model::ports::{Connector, RecordSink, RowReport, SourceBody};
+use tollbook_model::source::Source;
+use tollbook_model::tenant::Tenant;
+
+const DIALECT: Dialect = Dialect { separator: b',', quote: Some(b'"'), skip_blanks: false };
+
+/// The connector for `Master.csv` files.
+///
+/// Settings: `zone` (IANA name of the zone the PBX writes in; UTC is assumed, and every record marked so, when absent),
+/// `trunks` (peer names of carrier lines), `extension_pattern`, `outside_contexts` and `inside_contexts` (dialplan
+/// contexts in which calls enter from a carrier or a phone; a context named with `-` and more behind counts too),
+/// `single_optional_column` (what the one further column of 17 and 20 column rows is: `by_shape`, `uniqueid`,
+/// `userfield`).
+#[derive(Debug)]
+pub struct AsteriskCsv;
+
+/// The settings, read.
+#[derive(Debug)]
+struct Settings {
+    zone: LocalZone,
+    lines: Lines,
+    outside_contexts: Vec<String>,
+    inside_contexts: Vec<String>,
+    single_optional: SingleOptional,
+}
+
+impl Settings {
+    fn read(given: &Map<String, Value>) -> Result<(Self, Map<String, Value>), Fault> {
+        let mut reader = SettingsReader::new(given);
+        let settings = Self {
+            zone: reader.zone(),
+            lines: reader.lines(&[]),
+            outside_contexts: reader
+                .texts("outside_contexts", &["from-trunk", "from-pstn", "from-external", "from-did"]),
+            inside_contexts: reader.texts("inside_contexts", &["from-internal"]),
+            single_optional: SingleOptional::of_word(
+                reader.word("single_optional_column", &SingleOptional::WORDS),
+            ),
+        };
+        Ok((settings, reader.finish()?))
+    }
+}
+
+impl Connector for AsteriskCsv {
+    fn kind(&self) -> &'static str {
+        "asterisk-csv"
+    }
+
+    fn check(&self, settings: &Map<String, Value>) -> Result<Map<String, Value>, Fault> {
+        Ok(Settings::read(settings)?.1)
+    }
+
+    fn read(
+        &self,
+        source: &Source,
+        tenant: &Tenant,
+        body: &SourceBody<'_>,
+        sink: &mut dyn RecordSink,
+    ) -> Result<RowReport, Fault> {
+        let (settings, _) = Settings::read(&source.settings)?;
+        let mut rows = Rows::new(source, tenant, body.received_at_ms, sink);
+        let mut file = File { settings: &settings, bytes: delimited::without_mark(body.bytes), widest: 0 };
+        let mut occurrences = Occurrences::default();
+        let mut fields = Fields::default();
+        let (mut at, mut line) = (0, 1);
+        while at < file.bytes.len() {
+            let (next, columns) = file.split(at, &mut fields);
+            let bytes = &file.bytes[at..next];
+            if !is_blank(bytes) && !is_header(&fields) {
+                let content = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+                let row = columns
+                    .and_then(|columns| Row::read(&fields, columns, &settings.zone))
+                    .and_then(|row| call::record(&row, &settings, || occurrences.key(content)));
+                rows.take(line, row);
+            }
+            line += delimited::line_feeds(bytes);
+            at = next;
+        }
+        Ok(rows.finish())
+    }
+}
+
+/// One body on its way through the splitter.
+struct File<'f> {
+    settings: &'f Settings,
+    bytes: &'f [u8],
+    /// Columns of the widest row so far: a last line with fewer and without a line feed is cut off.
+    widest: usize,
+}
+
+impl File<'_> {
+    /// Splits the row that begins at `at`. A caller's name may hold a line feed, so quotes may span lines; when that
+    /// makes no row, a quote was left open, and only its own line is lost.
+    fn split(&mut self, at: usize, fields: &mut Fields) -> (usize, Result<Columns, RowProblem>) {
+        let (mut next, mut ending) = DIALECT.split(self.bytes, at, false, fields);
+        let mut columns = Columns::of(fields, self.settings.single_optional);
+        let spans_lines = delimited::line_feeds(&self.bytes[at..next]) > 1;
+        if ending == Ending::OpenQuote || (columns.is_none() && spans_lines) {
+            (next, ending) = DIALECT.split(self.bytes, at, true, fields);
+            columns = Columns::of(fields, self.settings.single_optional);
+        }
+        let cut_off = next == self.bytes.len() && ending != Ending::Line && fields.len() < self.widest;
+        let columns = match (ending, columns) {
+            _ if cut_off => {
+                Err(RowProblem::new("the last line is cut off: send it again when it is complete"))
+            }
+            (Ending::OpenQuote, _) => Err(RowProblem::new("a quote is left open: the row is incomplete")),
+            (_, None) => Err(RowProblem::new(format!("has {} columns; rows have 16 to 21", fields.len()))),
+            (_, Some(columns)) => Ok(columns),
+        };
+        if columns.is_ok() {
+            self.widest = fields.len();
+        }
+        (next, columns)
+    }
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(u8::is_ascii_whitespace)
+}
+
+/// People put the column names on top when a spreadsheet was in between.
+fn is_header(fields: &Fields) -> bool {
+    fields.len() >= columns::BASE
+        && fields.get(columns::START).eq_ignore_ascii_case(b"start")
+        && fields.get(columns::DISPOSITION).eq_ignore_ascii_case(b"disposition")
+}

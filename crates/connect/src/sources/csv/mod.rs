@@ -1,0 +1,102 @@
+//! `csv`: any delimited text, mapped onto the record by a profile in the settings, so that a new PBX needs no code.
+//!
+//! The profile says which column is which field; nothing is guessed from the content.
+
+mod cell;
+mod mapping;
+mod profile;
+
+use crate::delimited::{self, Ending, Fields};
+use crate::normalise::occurrence::Occurrences;
+use crate::rows::{RowProblem, Rows};
+use mapping::{Columns, record};
+use profile::Profile;
+use serde_json::{Map, Value};
+use tollbook_kit::fault::Fault;
+use tollbook_model::ports::{Connector, RecordSink, RowReport, SourceBody};
+use tollbook_model::source::Source;
+use tollbook_model::tenant::Tenant;
+
+/// The connector for delimited text with a profile. The settings are described at the top of `profile`.
+#[derive(Debug)]
+pub struct ProfiledCsv;
+
+impl Connector for ProfiledCsv {
+    fn kind(&self) -> &'static str {
+        "csv"
+    }
+
+    fn check(&self, settings: &Map<String, Value>) -> Result<Map<String, Value>, Fault> {
+        Ok(Profile::read(settings)?.1)
+    }
+
+    fn read(
+        &self,
+        source: &Source,
+        tenant: &Tenant,
+        body: &SourceBody<'_>,
+        sink: &mut dyn RecordSink,
+    ) -> Result<RowReport, Fault> {
+        let (profile, _) = Profile::read(&source.settings)?;
+        let bytes = delimited::without_mark(body.bytes);
+        let mut rows = Rows::new(source, tenant, body.received_at_ms, sink);
+        let mut fields = Fields::default();
+        let (mut at, mut line) = (0, 1);
+        let mut columns: Option<Columns> = None;
+        let mut skip = profile.skip_rows;
+        let mut occurrences = Occurrences::default();
+        if !profile.header {
+            columns = Some(Columns::named(&profile, profile.columns.clone())?);
+        }
+        while at < bytes.len() {
+            let (next, ending) = split(&profile, bytes, at, columns.as_ref(), &mut fields);
+            let row_bytes = &bytes[at..next];
+            let row_line = line;
+            line += delimited::line_feeds(row_bytes);
+            at = next;
+            if row_bytes.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            let Some(known) = &columns else {
+                columns = Some(Columns::named(&profile, texts(&fields))?);
+                continue;
+            };
+            if skip > 0 {
+                skip -= 1;
+                continue;
+            }
+            // Files put together from several hold the header again.
+            if profile.header && known.is_header(&fields) {
+                continue;
+            }
+            let content = row_bytes.strip_suffix(b"\n").unwrap_or(row_bytes);
+            let row = match ending {
+                Ending::OpenQuote => Err(RowProblem::new("a quote is left open: the row is incomplete")),
+                _ => record(&profile, known, &fields, || occurrences.key(content)),
+            };
+            rows.take(row_line, row);
+        }
+        Ok(rows.finish())
+    }
+}
+
+/// Splits a row. Quotes may span lines; when that makes no row of the right width, a quote was left open, and only its
+/// own line is lost.
+fn split(
+    profile: &Profile,
+    bytes: &[u8],
+    at: usize,
+    columns: Option<&Columns>,
+    fields: &mut Fields,
+) -> (usize, Ending) {
+    let (next, ending) = profile.dialect.split(bytes, at, false, fields);
+    let fits = columns.is_none_or(|columns| columns.fits(fields));
+    if ending == Ending::OpenQuote || (!fits && delimited::line_feeds(&bytes[at..next]) > 1) {
+        return profile.dialect.split(bytes, at, true, fields);
+    }
+    (next, ending)
+}
+
+fn texts(fields: &Fields) -> Vec<String> {
+    (0..fields.len()).map(|at| String::from_utf8_lossy(fields.get(at)).trim().to_owned()).collect()
+}
