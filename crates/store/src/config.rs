@@ -26,7 +26,9 @@ pub struct StoreConfig {
     pub compact_bytes: u64,
     /// Or when the oldest is of this age, so that quiet tenants do not make a file every second. 60 s.
     pub compact_age: Duration,
-    /// Encoded bytes of batches taken in one run; they need about four times as much memory. 32 MiB.
+    /// Or when there are this many, for each costs its readers something. 4096; a run takes twice as many at most.
+    pub compact_batches: usize,
+    /// Encoded bytes of batches taken in one run; they need about five times as much memory. 16 MiB.
     pub run_bytes: u64,
     /// Records of a part at most. 4,194,304, which is 32 full row groups.
     pub part_rows: usize,
@@ -67,7 +69,8 @@ impl Default for StoreConfig {
             compact_rows: 64 << 10,
             compact_bytes: 8 << 20,
             compact_age: Duration::from_secs(MINUTE),
-            run_bytes: 32 << 20,
+            compact_batches: 4096,
+            run_bytes: 16 << 20,
             part_rows: 4 << 20,
             seal_after: Duration::from_secs(HOUR),
             seal_quiet: Duration::from_secs(10 * MINUTE),

@@ -95,13 +95,14 @@ impl Committer {
             submitted.iter().map(|one| (one.scope.clone(), one.days.clone())).collect();
         match self.store(submitted).await {
             Ok((group, first_sequences)) => {
+                // Nobody else looks ids up before this returns, so that the answers need not wait for the notes.
+                answer(waiting, &group.placements, &first_sequences);
+                self.bell.notify_waiters();
                 for learnt in group.learnt {
                     for (day, entries) in learnt.by_day {
                         self.recent.remember(&learnt.scope, day, &entries);
                     }
                 }
-                self.bell.notify_waiters();
-                answer(waiting, &group.placements, &first_sequences);
                 Ok(())
             }
             Err(failure) => {
@@ -123,7 +124,7 @@ impl Committer {
         let (blobs, config) = (Arc::clone(&self.blobs), Arc::clone(&self.config));
         let now_ms = self.clock.now_ms();
         let prepared = tokio::task::spawn_blocking(move || {
-            let mut group = group::prepare(&submitted, &recent, &ids, &config, now_ms)?;
+            let mut group = group::prepare(&submitted, &recent, &ids, now_ms)?;
             put_large(&mut group.batches, blobs.as_ref(), &config)?;
             Ok::<_, Failure>(group)
         });

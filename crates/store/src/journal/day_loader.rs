@@ -14,6 +14,7 @@ use tollbook_columns::batch_codec;
 use tollbook_kit::fault::{Fault, ResultExt};
 use tollbook_model::ports::SnapshotScope;
 use tollbook_model::time_range::TimeRange;
+use uuid::Uuid;
 
 /// Rows decoded at a time; only four narrow columns are read.
 const BATCH_ROWS: usize = 32 * 1024;
@@ -67,11 +68,9 @@ impl DayLoader {
             .ok_or_else(|| Fault::internal("days of ids that end before they begin"))?;
         let snapshot = self.snapshots.pin(scope, range).await?;
         let wanted = Wanted::of(&snapshot, &days, self.filter.bound());
-        let mut batches = Vec::with_capacity(wanted.batches.len());
-        for &at in &wanted.batches {
-            let batch = &snapshot.batches[at];
-            batches.push((batch.first_sequence, snapshot.batch(batch.id).await?));
-        }
+        let ids: Vec<Uuid> = wanted.batches.iter().map(|&at| snapshot.batches[at].id).collect();
+        let first_sequences = wanted.batches.iter().map(|&at| snapshot.batches[at].first_sequence);
+        let batches: Vec<(u64, Bytes)> = first_sequences.zip(snapshot.batches(&ids).await?).collect();
         let blobs = Arc::clone(&self.blobs);
         tokio::task::spawn_blocking(move || read(&wanted, &snapshot, &batches, blobs.as_ref()))
             .await

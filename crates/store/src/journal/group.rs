@@ -5,7 +5,6 @@
 
 use super::recent_ids::{Known, RecentIds};
 use super::submission::Submitted;
-use crate::config::StoreConfig;
 use crate::record_keys::{RecordId, RecordKeys, id_day, id_ms};
 use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch};
 use arrow_select::concat::concat_batches;
@@ -60,7 +59,6 @@ pub(super) fn prepare(
     submissions: &[Submitted],
     recent: &RecentIds,
     ids: &IdSource,
-    config: &StoreConfig,
     now_ms: i64,
 ) -> Result<PreparedGroup, Fault> {
     let mut by_scope: Vec<(&SnapshotScope, Vec<usize>)> = Vec::new();
@@ -85,7 +83,6 @@ pub(super) fn prepare(
         builder.close_shared()?;
         group.learnt.push(Learnt { scope: scope.clone(), by_day: settled.learnt });
     }
-    debug_assert!(group.batches.iter().all(|batch| batch.rows > 0) && config.group_rows > 0);
     Ok(group)
 }
 
@@ -117,7 +114,9 @@ fn settle_scope(
     let keys =
         members.iter().map(|&at| RecordKeys::of(&submissions[at].records)).collect::<Result<Vec<_>, _>>()?;
     Ok(recent.look_up(scope, &days, |find| {
-        let mut fresh: FxHashMap<RecordId, Known> = FxHashMap::default();
+        let rows = keys.iter().map(RecordKeys::len).sum();
+        let mut fresh: FxHashMap<RecordId, Known> =
+            FxHashMap::with_capacity_and_hasher(rows, rustc_hash::FxBuildHasher);
         let submissions = keys.iter().map(|keys| settle(keys, find, &mut fresh)).collect();
         let mut learnt: FxHashMap<i32, Vec<(RecordId, Known)>> = FxHashMap::default();
         for (id, known) in fresh {

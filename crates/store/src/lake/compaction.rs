@@ -2,7 +2,7 @@
 //!
 //! What to do is decided in `plan`; a step that fails or loses a race leaves only garbage, which the sweep erases.
 
-use super::fresh_rows::FreshRows;
+use super::fresh_rows::{Collected, FreshRows};
 use super::merge::Merge;
 use super::part_output::PartOutput;
 use super::settle::SettledCounts;
@@ -155,10 +155,8 @@ impl Shared {
             let old = snapshot.batches.partition_point(|batch| batch.first_sequence <= until);
             let due = plan::due_batches(&snapshot.batches[..old], &self.parts.config, now_ms, force);
             let batches = due.to_vec();
-            let mut contents = Vec::with_capacity(batches.len());
-            for batch in &batches {
-                contents.push(snapshot.batch(batch.id).await?);
-            }
+            let ids: Vec<Uuid> = batches.iter().map(|batch| batch.id).collect();
+            let contents = snapshot.batches(&ids).await?;
             let mut parts = Vec::new();
             if batches.is_empty() {
                 let sealed =
@@ -248,16 +246,17 @@ impl Writing<'_> {
 
     fn fresh_days(&self, counts: &mut SettledCounts) -> Result<BTreeMap<i32, FreshRows>, Fault> {
         let columns: Vec<usize> = (0..STORED_COLUMNS).collect();
-        let decoded = self.step.batches.iter().zip(&self.step.contents).map(|(batch, bytes)| {
+        let mut collected = Collected::default();
+        for (batch, bytes) in self.step.batches.iter().zip(&self.step.contents) {
             let records = decode_batch(bytes, &columns)?;
             if records.num_rows() as u64 != batch.rows {
                 return Err(Fault::internal(
                     "a journal batch holds another number of records than its row says",
                 ));
             }
-            with_sequences(records, batch.first_sequence)
-        });
-        FreshRows::by_day(decoded.collect::<Result<Vec<_>, _>>()?, counts)
+            collected.push(with_sequences(records, batch.first_sequence)?)?;
+        }
+        FreshRows::by_day(collected.finish()?, counts)
     }
 
     fn write_day(

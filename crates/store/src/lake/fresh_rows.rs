@@ -6,10 +6,56 @@ use super::settle::{SettledCounts, Version, settle};
 use crate::journal::number_revisions;
 use crate::record_keys::{RecordId, RecordKeys, id_day};
 use arrow_array::RecordBatch;
+use arrow_select::concat::concat_batches;
 use arrow_select::interleave::interleave_record_batch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tollbook_kit::fault::{Fault, ResultExt};
+
+/// Batches below this many records are put together: the arrays of a record alone take more room than its values.
+const SMALL_ROWS: usize = 512;
+/// Small batches put together at a time.
+const SMALL_BATCHES: usize = 256;
+
+/// Decoded batches, the small ones among them put together.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    batches: Vec<RecordBatch>,
+    small: Vec<RecordBatch>,
+}
+
+impl Collected {
+    /// Adds a batch.
+    ///
+    /// # Errors
+    /// `internal` when batches cannot be put together.
+    pub(super) fn push(&mut self, batch: RecordBatch) -> Result<(), Fault> {
+        if batch.num_rows() >= SMALL_ROWS {
+            self.batches.push(batch);
+            return Ok(());
+        }
+        self.small.push(batch);
+        if self.small.len() >= SMALL_BATCHES { self.put_together() } else { Ok(()) }
+    }
+
+    fn put_together(&mut self) -> Result<(), Fault> {
+        let small = std::mem::take(&mut self.small);
+        if let Some(first) = small.first() {
+            self.batches
+                .push(concat_batches(&first.schema(), &small).fault("putting small batches together")?);
+        }
+        Ok(())
+    }
+
+    /// All of them, in no particular order.
+    ///
+    /// # Errors
+    /// As [`Collected::push`].
+    pub(super) fn finish(mut self) -> Result<Vec<RecordBatch>, Fault> {
+        self.put_together()?;
+        Ok(self.batches)
+    }
+}
 
 /// Where a record is, in the order in which records are sorted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

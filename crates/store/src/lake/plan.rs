@@ -26,11 +26,13 @@ pub(super) fn due_batches<'s>(
     let rows: u64 = batches.iter().map(|batch| batch.rows).sum();
     let bytes: u64 = batches.iter().map(|batch| batch.bytes).sum();
     let old = now_ms.saturating_sub(oldest) >= millis(config.compact_age);
-    if !force && !old && rows < config.compact_rows && bytes < config.compact_bytes {
+    let few =
+        rows < config.compact_rows && bytes < config.compact_bytes && batches.len() < config.compact_batches;
+    if few && !old && !force {
         return &[];
     }
     let mut held = 0;
-    let fitting = batches.iter().take_while(|batch| {
+    let fitting = batches.iter().take(2 * config.compact_batches).take_while(|batch| {
         held += batch.bytes;
         held <= config.run_bytes
     });
@@ -207,8 +209,11 @@ mod tests {
         assert_eq!(due_batches(&few, &config, 60_000, false).len(), 2);
         assert_eq!(due_batches(&few, &config, 0, true).len(), 2);
         assert_eq!(due_batches(&[batch(65_536, 1, 0)], &config, 0, false).len(), 1);
+        let tiny = vec![batch(1, 1, 0); 10_000];
+        assert_eq!(due_batches(&tiny[..4095], &config, 0, false).len(), 0);
+        assert_eq!(due_batches(&tiny, &config, 0, false).len(), 8192);
         assert_eq!(due_batches(&[batch(1, 8 << 20, 0)], &config, 0, false).len(), 1);
-        let large = vec![batch(1, 20 << 20, 0), batch(1, 20 << 20, 0)];
+        let large = vec![batch(1, 10 << 20, 0), batch(1, 10 << 20, 0)];
         assert_eq!(due_batches(&large, &config, 0, false).len(), 1, "one run's memory is bounded");
         assert_eq!(
             due_batches(&[batch(1, 99 << 20, 0)], &config, 0, false).len(),

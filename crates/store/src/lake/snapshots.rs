@@ -13,6 +13,9 @@ use tollbook_model::ports::{BatchContent, Journal, Manifest, ManifestPart, Snaps
 use tollbook_model::time_range::TimeRange;
 use uuid::Uuid;
 
+/// Contents asked of the journal in one query.
+const BATCHES_AT_ONCE: usize = 256;
+
 /// Parts and batches that somebody is reading. Clones share the registry.
 #[derive(Debug, Clone, Default)]
 pub struct Pins(Arc<Mutex<FxHashMap<Uuid, usize>>>);
@@ -142,24 +145,37 @@ impl PinnedSnapshot {
     /// # Errors
     /// `unavailable` or `internal`.
     pub async fn batch(&self, id: Uuid) -> Result<Bytes, Fault> {
-        batch_bytes(self.reader.journal.as_ref(), &self.reader.blobs, id).await
+        let mut contents = self.batches(&[id]).await?;
+        contents.pop().ok_or_else(|| Fault::internal("the journal gave no content for a batch"))
     }
-}
 
-/// The encoded records of one batch, wherever they are.
-pub(crate) async fn batch_bytes(
-    journal: &dyn Journal,
-    blobs: &Arc<dyn Blobs>,
-    id: Uuid,
-) -> Result<Bytes, Fault> {
-    let content = journal.contents(&[id]).await?.pop();
-    match content.ok_or_else(|| Fault::internal("the journal gave no content for a batch"))? {
-        BatchContent::Inline(bytes) => Ok(bytes),
-        BatchContent::Object(path) => {
-            let blobs = Arc::clone(blobs);
-            tokio::task::spawn_blocking(move || read_whole(blobs.as_ref(), &path))
-                .await
-                .fault("waiting for a batch's object")?
+    /// The encoded records of several batches, in their order. All are in memory at once.
+    ///
+    /// # Errors
+    /// `unavailable` or `internal`.
+    pub async fn batches(&self, ids: &[Uuid]) -> Result<Vec<Bytes>, Fault> {
+        let mut all = Vec::with_capacity(ids.len());
+        for some in ids.chunks(BATCHES_AT_ONCE) {
+            let contents = self.reader.journal.contents(some).await?;
+            if contents.len() != some.len() {
+                return Err(Fault::internal("the journal gave another number of contents than batches"));
+            }
+            all.extend(self.fetch_objects(contents).await?);
         }
+        Ok(all)
+    }
+
+    async fn fetch_objects(&self, contents: Vec<BatchContent>) -> Result<Vec<Bytes>, Fault> {
+        let blobs = Arc::clone(&self.reader.blobs);
+        let fetch = move |content| match content {
+            BatchContent::Inline(bytes) => Ok(bytes),
+            BatchContent::Object(path) => read_whole(blobs.as_ref(), &path),
+        };
+        if contents.iter().all(|content| matches!(content, BatchContent::Inline(_))) {
+            return contents.into_iter().map(fetch).collect();
+        }
+        tokio::task::spawn_blocking(move || contents.into_iter().map(fetch).collect())
+            .await
+            .fault("waiting for the objects of batches")?
     }
 }
