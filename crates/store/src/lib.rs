@@ -8,8 +8,11 @@ pub mod config;
 pub mod journal;
 pub mod lake;
 mod record_keys;
+mod running;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 #[cfg(test)]
 mod road_tests;
+
+pub use running::{Store, StoreParts};

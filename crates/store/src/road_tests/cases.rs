@@ -4,6 +4,7 @@ use super::*;
 use crate::blob::DirectoryBlobs;
 use crate::lake::retention::{Retention, RetentionParts};
 use crate::lake::settle::SettledCounts;
+use crate::{Store, StoreParts};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use tollbook_kit::fault::Code;
@@ -154,5 +155,66 @@ fn a_folder_serves_as_well_as_memory() {
         world.compaction.compact_now().await.unwrap();
         assert_eq!(world.read().await.latest.len(), 90);
         assert!(folder.path().join("lake/cdr/tenant=default/date=2024-10-04").is_dir());
+    });
+}
+
+#[test]
+fn versions_that_ingest_did_not_connect_are_numbered_by_compaction() {
+    block_on(async {
+        let world = World::new(StoreConfig { recent_ids: 0, ..small_config() });
+        for seconds in [1, 2, 2, 1] {
+            world.submit(&many(0..9, seconds)).await.unwrap();
+        }
+        world.compaction.compact_now().await.unwrap();
+        let seen = world.read().await;
+        assert!(seen.latest.values().all(|record| record.seconds == 1 && record.revision == 2));
+        assert_eq!(world.compaction.status().settled, SettledCounts { duplicates: 9, revisions: 18 });
+    });
+}
+
+#[test]
+fn thousands_of_single_records_are_compacted_in_bounded_steps() {
+    block_on(async {
+        let world = World::new(StoreConfig { compact_batches: 100, ..small_config() });
+        for key in 0..700 {
+            world.submit(&many(key..key + 1, 1)).await.unwrap();
+        }
+        assert_eq!(world.snapshot().await.batches.len(), 700);
+        world.compaction.compact_now().await.unwrap();
+        let seen = world.read().await;
+        assert_eq!(seen.latest.len(), 700);
+        assert_eq!(seen.sequences, (1..=700).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn a_running_store_compacts_by_itself_and_stops_in_order() {
+    block_on(async {
+        let clock = Arc::new(ManualClock::at(NOW_MS));
+        let catalog = Arc::new(MemoryCatalog::new());
+        let rounds = (Duration::from_millis(1), Duration::from_secs(3600));
+        let config = StoreConfig { compact_rows: 10, compaction_rounds: rounds, ..small_config() };
+        let supervisor = Supervisor::new();
+        let parts = StoreParts {
+            config,
+            journal: catalog.clone(),
+            manifest: catalog.clone(),
+            tenants: Arc::new(OneTenant),
+            blobs: Arc::new(MemoryBlobs::new(clock.clone())),
+            ids: IdSource::new(clock.clone(), Arc::new(SeededRandomness::new(1))),
+            clock,
+            bell: Arc::new(Notify::new()),
+        };
+        let store = Store::start(parts, &supervisor);
+        wait_until(|| store.compaction.status().rounds > 0).await;
+        let mut sink = store.intake.open(&tenant(), Dataset::Cdr);
+        many(0..20, 1).iter().for_each(|call| sink.push(&call.record()));
+        sink.commit().await.unwrap();
+        // Only the bell can have told it: the timer would take an hour.
+        wait_until(|| store.compaction.status().rows_written == 20).await;
+        assert_eq!(supervisor.stop(Duration::from_secs(5)).await, Vec::<&str>::new());
+        let mut late = store.intake.open(&tenant(), Dataset::Cdr);
+        late.push(&many(30..31, 1)[0].record());
+        assert_eq!(late.commit().await.unwrap_err().code(), Code::Unavailable);
     });
 }

@@ -326,3 +326,14 @@ fn block_on(future: impl Future<Output = ()>) {
 fn many(keys: std::ops::Range<u16>, seconds: i64) -> Vec<Call> {
     keys.map(|key| Call { key, seconds }).collect()
 }
+
+/// Waits, with a bound, until `holds`.
+async fn wait_until(holds: impl Fn() -> bool) {
+    for _ in 0..5000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("waited in vain");
+}

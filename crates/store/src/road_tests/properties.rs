@@ -55,8 +55,9 @@ async fn run(steps: Vec<Step>, config: StoreConfig, exact: bool) {
             Step::Compact { force: false } => {
                 let late = world.config.compact_age;
                 world.clock.advance(late);
+                let before = world.compaction.status().rounds;
                 world.compaction.start(Arc::new(Notify::new()), &world.supervisor);
-                wait_for_round(&world.compaction).await;
+                wait_until(|| world.compaction.status().rounds > before).await;
                 world.restart().await;
             }
             Step::Restart => world.restart().await,
@@ -94,17 +95,6 @@ async fn run(steps: Vec<Step>, config: StoreConfig, exact: bool) {
         expected.check(&world.read().await);
     }
     finish(&world, &expected, exact).await;
-}
-
-async fn wait_for_round(compaction: &Compaction) {
-    let before = compaction.status().rounds;
-    for _ in 0..2000 {
-        if compaction.status().rounds > before {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    panic!("compaction did not look");
 }
 
 /// After a long time the sweep leaves exactly the objects that live rows name.
