@@ -32,8 +32,8 @@ impl std::ops::AddAssign for SettledCounts {
 /// Settles versions of one id, given by rising sequence: the last one counts. Answers its true revision number, which
 /// may be higher than stored where ingest did not know of the earlier versions; none when there is no version.
 /// Versions that an earlier settling dropped are known only by the number they left behind: where ingest knew nothing
-/// and compaction met the versions bit by bit, the number may stay lower than the count of all changes, never the
-/// record itself wrong.
+/// and compaction met the versions bit by bit, the number may stay below the count of all changes. The
+/// record that counts is the right one all the same.
 pub fn settle(versions: &[Version], counts: &mut SettledCounts) -> Option<i64> {
     let (first, later) = versions.split_first()?;
     let (mut digest, mut number) = (first.digest, first.revision);
