@@ -5,6 +5,7 @@
 
 pub mod client;
 mod delimited;
+pub mod generated;
 pub mod normalise;
 mod registry;
 mod rows;

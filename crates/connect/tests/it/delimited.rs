@@ -24,7 +24,7 @@ duration_s = "Length"
 calling_party = "From"
 called_party = "To"
 trunk = "Line"
-disposition = { column = "State", words = { OK = "answered", BESETZT = "busy", "*" = "failed" } }
+disposition = { column = "State", words = { OK = "answered", Besetzt = "busy", "*" = "failed" } }
 currency = { value = "EUR" }
 charged = "Cost"
 "#;
@@ -123,7 +123,7 @@ fn a_broken_quote_costs_one_row() {
 #[test]
 fn wrong_profiles_name_every_fault() {
     let settings = profile(
-        "separator = \"xx\"\nquote = \"a\"\ntime_format = \"noon\"\ncolour = 1\n[fields]\nid = \"a\"\nringing = \"b\"\nend_at = { colum = \"x\" }\ntrunk = {}\n",
+        "separator = \"xx\"\nquote = \"a\"\ntime_format = \"noon\"\ncolour = 1\n[fields]\nid = \"a\"\nringing = \"b\"\nend_at = { colum = \"x\" }\ntrunk = {}\nresult = { value = \"OK\" }\n",
     );
     let fault = read_with("csv", settings, &[], b"", CallerNumbers::Plain).unwrap_err();
     let names: Vec<&str> = fault.details().iter().map(|detail| detail.name.as_str()).collect();
@@ -135,6 +135,7 @@ fn wrong_profiles_name_every_fault() {
             "time_format",
             "fields.end_at",
             "fields.id",
+            "fields.result",
             "fields.ringing",
             "fields.trunk",
             "fields.start_at",

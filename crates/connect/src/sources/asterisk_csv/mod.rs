@@ -78,7 +78,8 @@ impl Connector for AsteriskCsv {
     ) -> Result<RowReport, Fault> {
         let (settings, _) = Settings::read(&source.settings)?;
         let mut rows = Rows::new(source, tenant, body.received_at_ms, sink);
-        let mut file = File { settings: &settings, bytes: delimited::without_mark(body.bytes), widest: 0 };
+        let mut file =
+            File { settings: &settings, bytes: delimited::without_mark(body.bytes), previous_width: 0 };
         let mut occurrences = Occurrences::default();
         let mut fields = Fields::default();
         let (mut at, mut line) = (0, 1);
@@ -103,8 +104,8 @@ impl Connector for AsteriskCsv {
 struct File<'f> {
     settings: &'f Settings,
     bytes: &'f [u8],
-    /// Columns of the widest row so far: a last line with fewer and without a line feed is cut off.
-    widest: usize,
+    /// Columns of the row before: a last line with fewer and without a line feed is cut off.
+    previous_width: usize,
 }
 
 impl File<'_> {
@@ -118,7 +119,8 @@ impl File<'_> {
             (next, ending) = DIALECT.split(self.bytes, at, true, fields);
             columns = Columns::of(fields, self.settings.single_optional);
         }
-        let cut_off = next == self.bytes.len() && ending != Ending::Line && fields.len() < self.widest;
+        let cut_off =
+            next == self.bytes.len() && ending != Ending::Line && fields.len() < self.previous_width;
         let columns = match (ending, columns) {
             _ if cut_off => {
                 Err(RowProblem::new("the last line is cut off: send it again when it is complete"))
@@ -128,7 +130,7 @@ impl File<'_> {
             (_, Some(columns)) => Ok(columns),
         };
         if columns.is_ok() {
-            self.widest = fields.len();
+            self.previous_width = fields.len();
         }
         (next, columns)
     }

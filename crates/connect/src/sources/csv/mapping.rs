@@ -94,7 +94,7 @@ pub(super) fn record(
     for (mapped, column) in starts.into_iter().chain(others) {
         let cell = match (&mapped.origin, column) {
             (Origin::Constant(text), _) => Some(Cow::Borrowed(text.as_str())),
-            (_, Some(at)) => cell(profile, fields, *at),
+            (_, Some(at)) => cell(mapped, fields, *at),
             _ => None,
         };
         if let Some(cell) = cell.and_then(|cell| translate(mapped, cell)) {
@@ -121,15 +121,21 @@ pub(super) fn record(
 }
 
 /// A cell's text; none when the profile says that it means no value.
-fn cell<'f>(profile: &Profile, fields: &'f Fields, at: usize) -> Option<Cow<'f, str>> {
+fn cell<'f>(mapped: &MappedField, fields: &'f Fields, at: usize) -> Option<Cow<'f, str>> {
     let text = String::from_utf8_lossy(fields.get(at));
-    (!profile.null.iter().any(|null| *null == text)).then_some(text)
+    (!mapped.null.iter().any(|null| *null == text)).then_some(text)
 }
 
-/// The profile's word for a cell's word; a word that the table lacks stays, or becomes what `*` says.
+/// The profile's word for a cell's word, in any case of letters where the exact one is not listed; a word that the table
+/// lacks stays, or becomes what `*` says.
 fn translate<'c>(mapped: &'c MappedField, cell: Cow<'c, str>) -> Option<Cow<'c, str>> {
-    let word = mapped.words.get(cell.as_ref()).or_else(|| mapped.words.get("*"));
-    match word {
+    if mapped.words.is_empty() {
+        return Some(cell);
+    }
+    let exact = mapped.words.get(cell.as_ref());
+    let in_any_case =
+        || mapped.words.iter().find(|(word, _)| word.eq_ignore_ascii_case(cell.trim())).map(|(_, to)| to);
+    match exact.or_else(in_any_case).or_else(|| mapped.words.get("*")) {
         Some(word) if word.is_empty() => None,
         Some(word) => Some(Cow::Borrowed(word.as_str())),
         None => Some(cell),

@@ -18,9 +18,10 @@
 //! [fields]                     # field of the record = column
 //! start_at = "Start"
 //! calling_party = "From"
+//! # words are compared in any case; "*" is every other word, and "" means no value
 //! disposition = { column = "State", words = { OK = "answered", "*" = "failed" } }
 //! currency = { value = "EUR" }
-//! end_at = { column = "Ended", time_format = "epoch_s" }
+//! answer_at = { column = "Answered", time_format = "epoch_s", null = ["0"] }
 //! duration_s = { column = "Billed", unit = "hms" }
 //! ```
 
@@ -33,6 +34,7 @@ use serde_json::{Map, Value};
 use std::collections::HashMap;
 use tollbook_kit::fault::Fault;
 use tollbook_model::call::CallField;
+use tollbook_model::schema::FieldKind;
 
 /// Fields that are ours or the connector's, and cannot be mapped.
 const NOT_MAPPABLE: [CallField; 9] = [
@@ -55,7 +57,6 @@ pub(super) struct Profile {
     pub(super) columns: Vec<String>,
     pub(super) skip_rows: u64,
     pub(super) zone: LocalZone,
-    pub(super) null: Vec<String>,
     pub(super) key: Vec<String>,
     pub(super) lines: Lines,
     pub(super) fields: Vec<MappedField>,
@@ -70,6 +71,8 @@ pub(super) struct MappedField {
     pub(super) words: HashMap<String, String>,
     pub(super) time_formats: Vec<TimeFormat>,
     pub(super) unit: Unit,
+    /// Cells that mean "no value".
+    pub(super) null: Vec<String>,
 }
 
 /// A column, or a constant.
@@ -96,7 +99,7 @@ impl Profile {
         let null = reader.texts("null", &[""]);
         let key = reader.texts("key", &[]);
         let lines = reader.lines(&[]);
-        let fields = fields(&mut reader, &time_formats, unit);
+        let fields = fields(&mut reader, &Defaults { time_formats, unit, null });
         let mapped = |field| fields.iter().any(|mapped| mapped.field == field);
         if !mapped(CallField::StartAt) {
             reader.fault("fields.start_at", "must be mapped");
@@ -107,7 +110,7 @@ impl Profile {
         if !countable {
             reader.fault("fields.duration_s", "must be mapped, or duration_ms, or answer_at and end_at");
         }
-        let profile = Self { dialect, header, columns, skip_rows, zone, null, key, lines, fields };
+        let profile = Self { dialect, header, columns, skip_rows, zone, key, lines, fields };
         Ok((profile, reader.finish()?))
     }
 }
@@ -172,7 +175,7 @@ fn formats_of(value: &Value) -> Option<Vec<TimeFormat>> {
     texts.iter().map(|text| TimeFormat::of_text(text)).collect()
 }
 
-fn fields(reader: &mut SettingsReader<'_>, formats: &[TimeFormat], unit: Unit) -> Vec<MappedField> {
+fn fields(reader: &mut SettingsReader<'_>, defaults: &Defaults) -> Vec<MappedField> {
     let Some(given) = reader.given("fields") else {
         reader.fault("fields", "must map fields of the record to columns");
         return Vec::new();
@@ -189,7 +192,7 @@ fn fields(reader: &mut SettingsReader<'_>, formats: &[TimeFormat], unit: Unit) -
             reader.fault(format!("fields.{name}"), "is not a field that can be mapped");
             continue;
         };
-        match mapped_field(field, entry, formats, unit) {
+        match mapped_field(field, entry, defaults) {
             Ok(mapped) => fields.push(mapped),
             Err(reason) => reader.fault(format!("fields.{name}"), reason),
         }
@@ -197,20 +200,23 @@ fn fields(reader: &mut SettingsReader<'_>, formats: &[TimeFormat], unit: Unit) -
     fields
 }
 
-fn mapped_field(
-    field: CallField,
-    entry: &Value,
-    formats: &[TimeFormat],
+/// What fields are read with unless their own entry says otherwise.
+struct Defaults {
+    time_formats: Vec<TimeFormat>,
     unit: Unit,
-) -> Result<MappedField, String> {
-    // `duration_ms` and its like are milliseconds whatever the unit of the seconds is.
-    let unit = if matches!(field, CallField::DurationMs | CallField::RingMs) { Unit::Seconds } else { unit };
+    null: Vec<String>,
+}
+
+fn mapped_field(field: CallField, entry: &Value, defaults: &Defaults) -> Result<MappedField, String> {
+    // `duration_ms` and its like are counted as they are, whatever the unit of the seconds is.
+    let is_ms = matches!(field, CallField::DurationMs | CallField::RingMs);
     let mut mapped = MappedField {
         field,
         origin: Origin::Constant(String::new()),
         words: HashMap::new(),
-        time_formats: formats.to_vec(),
-        unit,
+        time_formats: defaults.time_formats.clone(),
+        unit: if is_ms { Unit::Seconds } else { defaults.unit },
+        null: defaults.null.clone(),
     };
     let entry = match entry {
         Value::String(column) => {
@@ -227,25 +233,44 @@ fn mapped_field(
                 origin = Some(Origin::Column(column.clone()))
             }
             ("value", Value::String(text)) if origin.is_none() => {
-                origin = Some(Origin::Constant(text.clone()))
+                is_possible(field, text)?;
+                origin = Some(Origin::Constant(text.clone()));
             }
-            ("words", Value::Object(words)) => {
-                for (word, ours) in words {
-                    let ours = ours.as_str().ok_or("words must be texts")?;
-                    mapped.words.insert(word.clone(), ours.to_owned());
-                }
-            }
+            ("words", Value::Object(words)) => mapped.words = words_of(field, words)?,
             ("time_format", value) => mapped.time_formats = formats_of(value).ok_or(TimeFormat::WANTED)?,
             ("unit", Value::String(word)) if Unit::WORDS.contains(&word.as_str()) => {
                 mapped.unit = Unit::of_word(word)
             }
+            ("null", value) => mapped.null = texts_of(value).ok_or("null must be a list of texts")?,
             (other, _) => {
                 return Err(format!(
-                    "{other}: is unknown here or wrong; known are column or value, words, time_format, unit"
+                    "{other}: is unknown or wrong here; known are column or value, words, time_format, unit, null"
                 ));
             }
         }
     }
     mapped.origin = origin.ok_or("needs column or value")?;
     Ok(mapped)
+}
+
+fn words_of(field: CallField, words: &Map<String, Value>) -> Result<HashMap<String, String>, String> {
+    let mut table = HashMap::new();
+    for (word, ours) in words {
+        let ours = ours.as_str().ok_or("words must be texts")?;
+        if !ours.is_empty() {
+            is_possible(field, ours)?;
+        }
+        table.insert(word.clone(), ours.to_owned());
+    }
+    Ok(table)
+}
+
+/// A field with a closed list of words takes no others, which is better said once than for every row.
+fn is_possible(field: CallField, word: &str) -> Result<(), String> {
+    match field.definition().kind {
+        FieldKind::Word(words) if !words.contains(&word) => {
+            Err(format!("must be one of {}", words.join(", ")))
+        }
+        _ => Ok(()),
+    }
 }

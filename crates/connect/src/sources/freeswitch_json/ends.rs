@@ -27,8 +27,14 @@ pub(super) struct Ends<'l> {
 
 /// Where the leg's own channel leads.
 const GATEWAY: [&str; 2] = ["sip_gateway_name", "sip_gateway"];
-/// The registered user of the leg's own channel.
-const USER: [&str; 3] = ["user_name", "sip_auth_username", "dialed_user"];
+/// The registered user of an A leg's own channel.
+const CALLING_USER: [&str; 2] = ["user_name", "sip_auth_username"];
+/// The user whom a B leg's own channel rings. An A leg may carry the variable too, for the leg that it made.
+const CALLED_USER: [&str; 2] = ["dialed_user", "user_name"];
+
+fn user(leg: &Leg, is_a_leg: bool) -> Option<&str> {
+    leg.first_of(if is_a_leg { &CALLING_USER } else { &CALLED_USER })
+}
 
 impl<'l> Ends<'l> {
     pub(super) fn of(leg: &'l Leg, settings: &Settings) -> Self {
@@ -51,8 +57,12 @@ impl<'l> Ends<'l> {
         };
         let known =
             |side: Side, number: Option<&str>| if side == Side::Unknown { by_number(number) } else { side };
-        let bridge =
-            leg.first_of(&["bridge_channel", "last_bridge_channel"]).or_else(|| bridged_argument(leg));
+        // The other channel's name shows the profile; only the dialplan's argument shows the gateway.
+        let argument = bridged_argument(leg);
+        let bridge = argument
+            .filter(|argument| argument.contains("gateway/"))
+            .or_else(|| leg.first_of(&["bridge_channel", "last_bridge_channel"]))
+            .or(argument);
         let (caller, called_side) = if is_a_leg {
             let caller = known(own, calling);
             (caller, called_side_of_a_leg(bridge, called, caller, settings))
@@ -87,16 +97,14 @@ impl<'l> Ends<'l> {
 
     /// Who called, for what went out; who was rung, for everything else.
     fn extension_of(&self, leg: &'l Leg, bridge: Option<&'l str>) -> Option<&'l str> {
-        let own_user = || leg.first_of(&USER);
+        let own_user = || user(leg, true);
         let rung = || {
             if self.is_a_leg {
                 leg.variable("dialed_user")
                     .or_else(|| bridge.and_then(user_of_channel))
                     .or_else(|| leg.newest_profile("destination_number").or(self.called))
             } else {
-                leg.first_of(&["dialed_user", "user_name"])
-                    .or_else(|| leg.newest_profile("destination_number"))
-                    .or(self.called)
+                user(leg, false).or_else(|| leg.newest_profile("destination_number")).or(self.called)
             }
         };
         match self.direction {
@@ -118,12 +126,12 @@ fn is_a_leg(leg: &Leg) -> bool {
 
 /// The side on which the leg's own channel ends: lines that lead outside first, then what only a device of ours has.
 fn own_side(leg: &Leg, is_a_leg: bool, settings: &Settings) -> Side {
-    let names = [leg.first_of(&GATEWAY), leg.variable("sofia_profile_name"), leg.first_of(&USER)];
+    let names = [leg.first_of(&GATEWAY), leg.variable("sofia_profile_name"), user(leg, is_a_leg)];
     let is_gateway = leg.first_of(&GATEWAY).is_some();
     if is_gateway || names.into_iter().flatten().any(|name| settings.lines.is_trunk(name)) {
         return Side::Outside;
     }
-    if leg.first_of(&USER).is_some() || leg.variable("sip_authorized") == Some("true") {
+    if user(leg, is_a_leg).is_some() || leg.variable("sip_authorized") == Some("true") {
         return Side::Inside;
     }
     let context = leg.oldest_profile("context").or_else(|| leg.first_of(&["context", "user_context"]));
