@@ -112,6 +112,9 @@ mod tests {
     use tollbook_model::time_range::TimeRange;
     use uuid::Uuid;
 
+    /// Bound of a wait that should end at once.
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
     async fn open(path: &Path) -> SqliteCatalog {
         SqliteCatalog::open(path, Arc::new(ManualClock::at(0))).await.unwrap()
     }
@@ -172,7 +175,7 @@ mod tests {
         let catalog = open(&path).await;
         assert!(!catalog.broken.is_cancelled());
         assert_eq!(catalog.append(vec![batch(2, 10)]).await.unwrap_err().code(), Code::Unavailable);
-        catalog.broken().await;
+        tokio::time::timeout(PATIENCE, catalog.broken()).await.unwrap();
         let refused = catalog.append(vec![batch(3, 10)]).await.unwrap_err();
         assert!(refused.message().contains("takes no more writes"), "{refused}");
     }
