@@ -229,3 +229,35 @@ fn depth_size_and_bytes_do_no_harm() {
     raw[at] = 0xFC;
     assert_eq!(read_legs(&raw).only()["caller_name"], "\u{fffd}esk, 101");
 }
+
+#[test]
+fn external_callers_leave_the_record() {
+    let mut leg = leg("u-1");
+    for (name, value) in [
+        ("user_name", ""),
+        ("sofia_profile_name", "external"),
+        ("last_arg", "user/101@pbx.example"),
+        ("caller_id_name", "A. Person"),
+        ("sip_from_display", "A. Person"),
+        ("sip_full_from", "\"A. Person\" <sip:+442079460590@203.0.113.1>"),
+        ("sip_from_user", "00442079460590"),
+    ] {
+        leg["variables"][name] = value.into();
+    }
+    let profile = &mut leg["callflow"][0]["caller_profile"];
+    profile["caller_id_name"] = "A. Person".into();
+    profile["caller_id_number"] = "00442079460590".into();
+    profile["context"] = "public".into();
+    let body = leg.to_string();
+    let plain = read_legs(&body);
+    assert_eq!(
+        (plain.only()["direction"].as_str(), plain.only()["calling_party"].as_str()),
+        ("inbound", "+442079460590")
+    );
+    assert_eq!(plain.only()["extra.calling_party_as_sent"], "00442079460590");
+    let hidden = read_with("freeswitch-json", settings(), &[], body.as_bytes(), CallerNumbers::Pseudonym)
+        .expect("readable");
+    for (field, text) in hidden.only() {
+        assert!(!text.contains("2079460590") && !text.contains("Person"), "{field}: {text}");
+    }
+}

@@ -173,8 +173,11 @@ fn put_extra(
     signals: &Signals<'_>,
     calling_as_sent: Option<&str>,
 ) {
+    // The caller's name stands in several variables. Only `caller_name` keeps it, where the privacy rules find it.
+    let caller_name = name(leg, "caller_id_name");
     for (name, value) in leg.variables() {
         let held = match name {
+            _ if caller_name == Some(value) => true,
             "hangup_cause_q850" => signals.q850_cause.is_some(),
             "duration" | "billsec" | "billmsec" | "hold_accum_seconds" => {
                 value.is_empty() || leg.number(name).is_some_and(|count| count >= 0)

@@ -62,6 +62,7 @@ impl<'l> Ends<'l> {
         let bridge = argument
             .filter(|argument| argument.contains("gateway/"))
             .or_else(|| leg.first_of(&["bridge_channel", "last_bridge_channel"]))
+            .or_else(|| leg.originatee_profile("chan_name"))
             .or(argument);
         let (caller, called_side) = if is_a_leg {
             let caller = known(own, calling);
@@ -120,7 +121,10 @@ fn is_a_leg(leg: &Leg) -> bool {
     match leg.variable("direction") {
         Some("inbound") => true,
         Some("outbound") => false,
-        _ => leg.first_of(&["originator", "originating_leg_uuid"]).is_none(),
+        _ => {
+            leg.first_of(&["originator", "originating_leg_uuid"]).is_none()
+                && leg.originator_profile("uuid").is_none()
+        }
     }
 }
 

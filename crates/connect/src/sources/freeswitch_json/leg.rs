@@ -74,8 +74,16 @@ impl Leg {
 
     /// A text of the profile of the leg that made this one.
     pub(super) fn originator_profile(&self, name: &str) -> Option<&str> {
-        let originator = self.profiles.first()?.get("caller_profile")?.get("originator")?;
-        first_with(originator, name)
+        self.partner_profile("originator", name)
+    }
+
+    /// A text of the profile of the leg that this one made.
+    pub(super) fn originatee_profile(&self, name: &str) -> Option<&str> {
+        self.partner_profile("originatee", name)
+    }
+
+    fn partner_profile(&self, partner: &str, name: &str) -> Option<&str> {
+        first_with(self.profiles.first()?.get("caller_profile")?.get(partner)?, name)
     }
 
     fn take_variable(&mut self, name: String, value: Value) {

@@ -82,7 +82,11 @@ fn was_bridged(leg: &Leg) -> bool {
 
 fn of_connected(leg: &Leg) -> Outcome {
     let last_app = leg.variable("last_app").unwrap_or("");
-    if last_app == "voicemail" || leg.first_of(&["voicemail_message_len", "voicemail_message"]).is_some() {
+    // The stock dialplan reaches the mailbox by a bridge to a loopback.
+    let mailbox_argument =
+        leg.variable("last_arg").is_some_and(|argument| argument.contains("app=voicemail"));
+    let left_message = leg.first_of(&["voicemail_message_len", "voicemail_message"]).is_some();
+    if last_app == "voicemail" || mailbox_argument || left_message {
         return outcome::VOICEMAIL;
     }
     let waited_in_queue = last_app == "callcenter" || leg.variable("cc_side") == Some("member");
@@ -149,6 +153,7 @@ mod tests {
         for (variables, result, disposition) in [
             (answered.to_owned(), Some("answered"), "answered"),
             (format!(r#"{answered},"last_app":"voicemail""#), Some("no-answer"), "voicemail"),
+            (format!(r#"{answered},"last_app":"bridge","last_arg":"loopback/app=voicemail:default pbx 102""#), Some("no-answer"), "voicemail"),
             (format!(r#"{answered},"last_app":"ivr""#), None, "unknown"),
             (format!(r#"{answered},"last_app":"playback","bridge_uuid":"x""#), Some("answered"), "answered"),
             (format!(r#"{answered},"last_app":"callcenter""#), Some("abandoned"), "abandoned"),
