@@ -1,0 +1,185 @@
+//! A file as bodies of bounded size, cut only where a record ends.
+//!
+//! Cuts depend on the file alone: sent again, it makes the same bodies.
+
+use std::io::{self, Read};
+
+/// Where a file may be cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// At line ends outside of quotes: delimited text.
+    Delimited,
+    /// At every line end: one JSON object a line.
+    JsonLines,
+    /// Nowhere.
+    Whole,
+}
+
+/// Reads a file body by body.
+pub(super) struct Bodies<R> {
+    reader: R,
+    bound: usize,
+    header_lines: usize,
+    pending: Vec<u8>,
+    header: Vec<u8>,
+    shape: Option<Shape>,
+    ended: bool,
+}
+
+impl<R: Read> Bodies<R> {
+    /// Bodies of at most `bound` bytes (more, only if a single record is longer). The first `header_lines` lines are
+    /// repeated at the start of every body.
+    pub(super) fn new(reader: R, bound: usize, header_lines: usize) -> Self {
+        let (pending, header) = (Vec::new(), Vec::new());
+        Self { reader, bound, header_lines, pending, header, shape: None, ended: false }
+    }
+
+    /// The next body; none at the end of the file.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub(super) fn next_body(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let room = self.bound.saturating_sub(self.header.len()).max(1);
+        let mut wanted = room;
+        loop {
+            self.fill(wanted)?;
+            if self.pending.is_empty() {
+                return Ok(None);
+            }
+            let shape = *self.shape.get_or_insert_with(|| shape_of(&self.pending));
+            if self.ended && self.pending.len() <= room {
+                return Ok(Some(self.take(self.pending.len())));
+            }
+            let cut = match shape {
+                Shape::Whole => None,
+                Shape::JsonLines => memrchr_line(&self.pending[..room.min(self.pending.len())]),
+                Shape::Delimited => last_end_outside_quotes(&self.pending[..room.min(self.pending.len())]),
+            };
+            match cut {
+                Some(cut) => return Ok(Some(self.take(cut))),
+                None if self.ended => {
+                    // One record longer than a body, or a file that must stay whole: the server says if it is too much.
+                    let end = first_end(&self.pending, shape).unwrap_or(self.pending.len());
+                    return Ok(Some(self.take(end)));
+                }
+                None => wanted = self.pending.len() + self.bound,
+            }
+        }
+    }
+
+    fn fill(&mut self, wanted: usize) -> io::Result<()> {
+        while !self.ended && self.pending.len() < wanted {
+            let missing = (wanted - self.pending.len()) as u64;
+            let read = self.reader.by_ref().take(missing).read_to_end(&mut self.pending)?;
+            self.ended = read == 0;
+        }
+        // Whether this was the end shows only at the next read.
+        if !self.ended && self.pending.len() == wanted {
+            let mut one = [0u8; 1];
+            match self.reader.read(&mut one)? {
+                0 => self.ended = true,
+                _ => self.pending.push(one[0]),
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, cut: usize) -> Vec<u8> {
+        let rest = self.pending.split_off(cut);
+        let piece = std::mem::replace(&mut self.pending, rest);
+        if self.header_lines > 0 && self.header.is_empty() {
+            let end = line_ends(&piece).nth(self.header_lines - 1).unwrap_or(piece.len());
+            self.header = piece[..end].to_vec();
+            return piece;
+        }
+        if self.header.is_empty() { piece } else { [&self.header[..], &piece].concat() }
+    }
+}
+
+/// Positions behind every line end.
+fn line_ends(bytes: &[u8]) -> impl Iterator<Item = usize> + '_ {
+    bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1)
+}
+
+fn memrchr_line(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().rposition(|byte| *byte == b'\n').map(|at| at + 1)
+}
+
+/// Quotes inside a quoted cell are doubled, so an even number of them so far means outside.
+fn last_end_outside_quotes(bytes: &[u8]) -> Option<usize> {
+    let (mut quoted, mut end) = (false, None);
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'\n' if !quoted => end = Some(at + 1),
+            _ => {}
+        }
+    }
+    end
+}
+
+fn first_end(bytes: &[u8], shape: Shape) -> Option<usize> {
+    let mut quoted = false;
+    bytes
+        .iter()
+        .position(|byte| {
+            quoted ^= *byte == b'"' && shape == Shape::Delimited;
+            *byte == b'\n' && !quoted && shape != Shape::Whole
+        })
+        .map(|at| at + 1)
+}
+
+fn shape_of(start: &[u8]) -> Shape {
+    let text = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start).trim_ascii_start();
+    match text.first() {
+        Some(b'[') => Shape::Whole,
+        Some(b'{') => {
+            let line = &text[..text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len())];
+            let complete = serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok();
+            if complete { Shape::JsonLines } else { Shape::Whole }
+        }
+        _ => Shape::Delimited,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bodies(text: &str, bound: usize, header_lines: usize) -> Vec<String> {
+        let mut bodies = Bodies::new(text.as_bytes(), bound, header_lines);
+        let mut all = Vec::new();
+        while let Some(body) = bodies.next_body().unwrap() {
+            all.push(String::from_utf8(body).unwrap());
+        }
+        all
+    }
+
+    #[test]
+    fn files_are_cut_where_records_end() {
+        for (text, bound, header_lines, wanted) in [
+            ("", 10, 0, vec![]),
+            ("a\nb\n", 10, 0, vec!["a\nb\n"]),
+            ("a\nb\nc", 4, 0, vec!["a\nb\n", "c"]),
+            ("a\nb\n", 4, 0, vec!["a\nb\n"]),
+            ("aa\nbb\ncc\n", 7, 0, vec!["aa\nbb\n", "cc\n"]),
+            ("h\n1\n2\n3\n", 6, 1, vec!["h\n1\n2\n", "h\n3\n"]),
+            ("a,\"x\ny\"\nb\n", 9, 0, vec!["a,\"x\ny\"\n", "b\n"]),
+            ("a,\"x\"\"\ny\"\nb\n", 7, 0, vec!["a,\"x\"\"\ny\"\n", "b\n"]),
+            ("toolongline\nb\n", 4, 0, vec!["toolongline\n", "b\n"]),
+            ("{\"a\":\"\\\"\"}\n{\"b\":1}\n", 12, 0, vec!["{\"a\":\"\\\"\"}\n", "{\"b\":1}\n"]),
+            ("{\n\"a\":1\n}\n", 4, 0, vec!["{\n\"a\":1\n}\n"]),
+            ("[\n1,\n2]\n", 4, 0, vec!["[\n1,\n2]\n"]),
+        ] {
+            assert_eq!(bodies(text, bound, header_lines), wanted, "{text:?} by {bound}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_lost_at_any_bound() {
+        let text: String = (0..50).map(|at| format!("row {at},\"multi\nline\"\n")).collect();
+        for bound in 1..200 {
+            assert_eq!(bodies(&text, bound, 0).concat(), text, "{bound}");
+        }
+    }
+}
