@@ -177,7 +177,9 @@ fn put_extra(
     let caller_name = name(leg, "caller_id_name");
     for (name, value) in leg.variables() {
         let held = match name {
-            _ if caller_name == Some(value) => true,
+            _ if (name.ends_with("id_name") || name.ends_with("display")) && caller_name == Some(value) => {
+                true
+            }
             "hangup_cause_q850" => signals.q850_cause.is_some(),
             "duration" | "billsec" | "billmsec" | "hold_accum_seconds" => {
                 value.is_empty() || leg.number(name).is_some_and(|count| count >= 0)
