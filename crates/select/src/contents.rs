@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tollbook_columns::parquet_file::PartFile;
 use tollbook_kit::fault::Fault;
-use tollbook_model::ports::{ManifestBatch, ManifestPart};
+use tollbook_model::ports::ManifestPart;
 use tollbook_store::lake::snapshots::PinnedSnapshot;
 use uuid::Uuid;
 
@@ -13,8 +13,8 @@ use uuid::Uuid;
 pub(crate) trait Contents: Send + Sync {
     /// An open part.
     fn part(&self, part: &ManifestPart) -> Result<PartFile, Fault>;
-    /// The encoded records of a journal batch.
-    fn batch(&self, batch: &ManifestBatch) -> Result<Bytes, Fault>;
+    /// The encoded records of journal batches, in their order.
+    fn batches(&self, ids: &[Uuid]) -> Result<Vec<Bytes>, Fault>;
 }
 
 /// Footers of parts, kept while they are in use and a while longer.
@@ -59,7 +59,7 @@ impl Contents for StoredContents {
         self.footers.get(part.id, || self.snapshot.open_part(part))
     }
 
-    fn batch(&self, batch: &ManifestBatch) -> Result<Bytes, Fault> {
-        self.runtime.block_on(self.snapshot.batch(batch.id))
+    fn batches(&self, ids: &[Uuid]) -> Result<Vec<Bytes>, Fault> {
+        self.runtime.block_on(self.snapshot.batches(ids))
     }
 }

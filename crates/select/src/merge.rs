@@ -9,6 +9,7 @@ use arrow_array::types::Int64Type;
 use arrow_array::{Array, RecordBatch, UInt32Array};
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field, Schema};
+use arrow_select::concat::concat_batches;
 use arrow_select::filter::filter_record_batch;
 use arrow_select::interleave::interleave_record_batch;
 use arrow_select::take::take_record_batch;
@@ -75,10 +76,18 @@ impl Merge {
         Ok(())
     }
 
-    pub(crate) fn add_batch(&mut self, bytes: &Bytes, first_sequence: u64) -> Result<(), Fault> {
-        let batch = decode_batch(bytes, &self.read)?;
-        let batch = plain(&self.with_sequences(&batch, first_sequence)?)?;
-        let batch = sorted(&batch, self.place(CallField::Id as usize))?;
+    /// Adds journal batches with their first sequences, as one sorted input.
+    pub(crate) fn add_batches(&mut self, batches: &[(Bytes, u64)]) -> Result<(), Fault> {
+        let decoded = batches
+            .iter()
+            .map(|(bytes, first_sequence)| {
+                plain(&self.numbered(&decode_batch(bytes, &self.read)?, *first_sequence)?)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let Some(first) = decoded.first() else { return Ok(()) };
+        let all = concat_batches(&first.schema(), &decoded).fault("joining journal batches")?;
+        drop(decoded);
+        let batch = sorted(&all, self.place(CallField::Id as usize), self.place(SEQUENCE))?;
         self.inputs.push(Input { rest: None, batch: Some(batch), row: 0 });
         Ok(())
     }
@@ -157,7 +166,7 @@ impl Merge {
         self.read.iter().position(|&read| read == column).expect("id and sequence are always read")
     }
 
-    fn with_sequences(&self, batch: &RecordBatch, first_sequence: u64) -> Result<RecordBatch, Fault> {
+    fn numbered(&self, batch: &RecordBatch, first_sequence: u64) -> Result<RecordBatch, Fault> {
         let place = self.place(SEQUENCE);
         let first = i64::try_from(first_sequence).fault("a sequence beyond 63 bits")?;
         let numbers =
@@ -173,16 +182,18 @@ fn id_at(batch: &RecordBatch, place: usize, row: usize) -> u128 {
     u128::from_be_bytes(bytes)
 }
 
-fn sorted(batch: &RecordBatch, place_of_id: usize) -> Result<RecordBatch, Fault> {
-    let mut order: Vec<(u128, u32)> =
-        (0..batch.num_rows()).map(|row| (id_at(batch, place_of_id, row), row as u32)).collect();
-    if order.is_sorted_by(|a, b| a.0 < b.0) {
+/// Sorted by id, and of one id the highest sequence first.
+fn sorted(batch: &RecordBatch, place_of_id: usize, place_of_sequence: usize) -> Result<RecordBatch, Fault> {
+    let sequences = batch.column(place_of_sequence).as_primitive::<Int64Type>();
+    let mut order: Vec<(u128, Reverse<i64>, u32)> = (0..batch.num_rows())
+        .map(|row| (id_at(batch, place_of_id, row), Reverse(sequences.value(row)), row as u32))
+        .collect();
+    if order.is_sorted() {
         return Ok(batch.clone());
     }
-    // Of one id the later row has the higher sequence and comes first.
-    order.sort_unstable_by_key(|&(id, row)| (id, Reverse(row)));
-    let order = UInt32Array::from_iter_values(order.into_iter().map(|(_, row)| row));
-    take_record_batch(batch, &order).fault("sorting a journal batch")
+    order.sort_unstable();
+    let order = UInt32Array::from_iter_values(order.into_iter().map(|(_, _, row)| row));
+    take_record_batch(batch, &order).fault("sorting journal batches")
 }
 
 /// Text as plain strings: inputs with different dictionaries cannot be interleaved cheaply.

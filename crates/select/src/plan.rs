@@ -31,7 +31,7 @@ pub(crate) enum Task {
     Merge {
         /// Row groups, by first id.
         row_groups: Vec<RowGroupRef>,
-        /// Journal batches, by sequence.
+        /// Journal batches, by first time.
         batches: Vec<Uuid>,
     },
 }

@@ -12,7 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tollbook_columns::parquet_file::{PartFile, PartRows, RowChoice};
 use tollbook_kit::fault::Fault;
-use tollbook_model::ports::{ManifestBatch, ManifestPart, Snapshot};
+use tollbook_model::ports::{ManifestPart, Snapshot};
 use uuid::Uuid;
 
 /// Rows of a batch: large enough that work per batch vanishes, small enough that several fit in a cache of 2 MiB.
@@ -32,7 +32,7 @@ pub(crate) enum Next {
 pub(crate) struct Rows {
     contents: Arc<dyn Contents>,
     parts: HashMap<Uuid, ManifestPart>,
-    batches: HashMap<Uuid, ManifestBatch>,
+    first_sequences: HashMap<Uuid, u64>,
     tasks: VecDeque<Task>,
     predicate: Predicate,
     columns: Vec<usize>,
@@ -59,7 +59,7 @@ impl Rows {
         Self {
             contents,
             parts: snapshot.parts.iter().map(|part| (part.id, part.clone())).collect(),
-            batches: snapshot.batches.iter().map(|batch| (batch.id, batch.clone())).collect(),
+            first_sequences: snapshot.batches.iter().map(|batch| (batch.id, batch.first_sequence)).collect(),
             tasks: tasks.into(),
             predicate,
             columns,
@@ -133,13 +133,17 @@ impl Rows {
         for row_group in row_groups {
             merge.add_row_group(&self.open(row_group.part)?, row_group.row_group)?;
         }
-        for id in batches {
-            let batch = self
-                .batches
-                .get(id)
-                .ok_or_else(|| Fault::internal("a planned batch is not in the snapshot"))?;
-            merge.add_batch(&self.contents.batch(batch)?, batch.first_sequence)?;
-        }
+        let numbered = self
+            .contents
+            .batches(batches)?
+            .into_iter()
+            .zip(batches)
+            .map(|(bytes, id)| match self.first_sequences.get(id) {
+                Some(&first_sequence) => Ok((bytes, first_sequence)),
+                None => Err(Fault::internal("a planned batch is not in the snapshot")),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        merge.add_batches(&numbered)?;
         self.current = Some(Current::Merge(merge));
         Ok(())
     }
