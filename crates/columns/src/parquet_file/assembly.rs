@@ -61,6 +61,13 @@ pub struct EncodedRowGroup {
     columns: Vec<ColumnChunkMetaData>,
 }
 
+impl EncodedRowGroup {
+    /// Bytes of all pieces.
+    pub fn bytes(&self) -> u64 {
+        self.pieces.iter().map(Piece::length).sum()
+    }
+}
+
 /// Shared by the workers that encode row groups; the place in the file is kept by [`ExportAssembly::place`].
 pub struct ExportAssembly {
     arrow: SchemaRef,
@@ -215,7 +222,7 @@ impl ExportAssembly {
             .iter()
             .map(|column| moved_by(column, self.position))
             .collect::<Result<Vec<_>, _>>()?;
-        let length: u64 = group.pieces.iter().map(Piece::length).sum();
+        let length = group.bytes();
         let plain: i64 = columns.iter().map(ColumnChunkMetaData::uncompressed_size).sum();
         let metadata = RowGroupMetaData::builder(Arc::clone(&self.parquet))
             .set_num_rows(group.rows as i64)
