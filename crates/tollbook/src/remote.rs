@@ -70,20 +70,26 @@ pub(crate) fn source_path(alias: &str) -> String {
     format!("/api/v1/sources/{}", utf8_percent_encode(alias, SEGMENT))
 }
 
-/// The service's words about a refusal: each of its errors on a line, the first ones of many.
+/// The service's words about a refusal: its first errors, and the last one, which sums up those of a body.
 fn refusal(reply: &ApiReply) -> Fault {
-    const MOST_LINES: usize = 20;
+    const MOST_LINES: usize = 5;
     let document: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     let detail =
         document["detail"].as_str().unwrap_or("the answer does not come from Tollbook; check the address");
     let mut text = format!("the server refused with status {}: {detail}", reply.status);
     let errors = document["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
-    for error in errors.iter().take(MOST_LINES) {
+    let line = |error: &Value| {
         let (name, reason) = (error["name"].as_str().unwrap_or(""), error["reason"].as_str().unwrap_or(""));
-        text.push_str(&format!("\n  {name}: {reason}"));
-    }
-    if errors.len() > MOST_LINES {
-        text.push_str(&format!("\n  and {} more", errors.len() - MOST_LINES));
+        format!("{name}: {reason}")
+    };
+    // The detail repeats the first error.
+    let further: Vec<String> = errors.iter().map(line).skip_while(|line| line == detail).collect();
+    for (at, line) in further.iter().enumerate() {
+        if at < MOST_LINES || at + 1 == further.len() {
+            text.push_str(&format!("\n  {line}"));
+        } else if at == MOST_LINES {
+            text.push_str(&format!("\n  and {} more", further.len() - 1 - MOST_LINES));
+        }
     }
     if let Some(request) = &reply.request_id {
         text.push_str(&format!("\n  (request {request})"));

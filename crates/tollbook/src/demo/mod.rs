@@ -4,6 +4,7 @@
 
 mod demo_token;
 mod exports;
+mod parquet_rows;
 
 use crate::command_line::ServeFlags;
 use crate::config::{Config, reachable};
@@ -91,7 +92,7 @@ async fn send_recorded(remote: &Remote) -> Result<Counts, Fault> {
     let definition = json!({
         "kind": "asterisk-csv",
         "zone": "UTC",
-        "trunks": ["trunk-a", "trunk-b", "trunk-dead", "trunk-a-in", "trunk-b-in", "trunk-c-in"],
+        "trunks": ["trunk-a", "trunk-b", "trunk-dead", "trunk-a-in", "trunk-b-in"],
         "extension_pattern": "^1[0-9]{2}$",
     });
     source_command::put(remote, RECORDED_SOURCE, definition).await?;

@@ -1,0 +1,173 @@
+//! The real binary as a process of its own: started on a data folder, waited for, killed or stopped.
+
+use crate::client::{Answer, Client};
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+use tollbook_kit::clock::{Clock, SystemClock};
+
+/// The admin token of every service under test.
+pub(crate) const TOKEN: &str = "tb_test_0123456789abcdef";
+/// Bound of a start and of an ordered stop.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The binary with a clean environment: no setting of the machine that runs the tests reaches it.
+pub(crate) fn tollbook() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tollbook"));
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"TOLLBOOK_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Looks until `look` finds something; `None` when it did not in time.
+pub(crate) fn wait_for<T>(patience: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let clock = SystemClock::new();
+    loop {
+        if let Some(found) = look() {
+            return Some(found);
+        }
+        if clock.monotonic() > patience {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A running service. Killed when it is dropped; what it logged is shown when the test fails.
+#[derive(Debug)]
+pub(crate) struct Service {
+    /// Talks to it as admin.
+    pub(crate) client: Client,
+    /// From the start of the process to its first answer.
+    pub(crate) started_in: Duration,
+    process: Child,
+    log: PathBuf,
+}
+
+impl Service {
+    /// Starts `tollbook serve` on the data folder `data` below `folder`.
+    pub(crate) fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    /// The same with further variables of the environment.
+    pub(crate) fn start_with(folder: &Path, environment: &[(&str, &str)]) -> Self {
+        let clock = SystemClock::new();
+        let (said, log) = (folder.join("said"), folder.join("log"));
+        let mut command = tollbook();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.join("data"));
+        command.env("TOLLBOOK_BOOTSTRAP_TOKEN", TOKEN).env("TOLLBOOK_STORE__RESERVE_MIB", "16");
+        command.envs(environment.iter().copied());
+        command.stdin(Stdio::null()).stdout(File::create(&said).unwrap());
+        command.stderr(File::options().append(true).create(true).open(&log).unwrap());
+        let mut process = command.spawn().expect("the binary starts");
+        let address = wait_for(PATIENCE, || {
+            if let Some(status) = process.try_wait().unwrap() {
+                panic!("the service ended with {status}: {}", tail(&log));
+            }
+            address_in(&std::fs::read_to_string(&said).unwrap())
+        });
+        let address = address.unwrap_or_else(|| panic!("the service did not start: {}", tail(&log)));
+        let client = Client::new(address, TOKEN);
+        let ready = wait_for(PATIENCE, || {
+            client.send("GET", "/readyz", &[], b"").ok().filter(|answer| answer.status == 200)
+        });
+        assert!(ready.is_some(), "the service did not get ready: {}", tail(&log));
+        Self { client, started_in: clock.monotonic(), process, log }
+    }
+
+    /// Ends the process at once, as the kernel would (`kill -9`).
+    pub(crate) fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Asks the process to stop (SIGTERM) and waits for its end.
+    pub(crate) fn stop(mut self) -> ExitStatus {
+        let asked = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.process.id())]).status();
+        assert!(asked.unwrap().success());
+        let ended = wait_for(PATIENCE, || self.process.try_wait().unwrap());
+        ended.expect("an ordered stop within its bound")
+    }
+
+    /// Is the process still there?
+    pub(crate) fn runs(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
+    }
+
+    /// Its process id.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// What all services of this folder have logged.
+    pub(crate) fn logged(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Creates or changes a source.
+    #[track_caller]
+    pub(crate) fn put_source(&self, alias: &str, definition: &serde_json::Value) -> Answer {
+        let path = format!("/api/v1/sources/{alias}");
+        let body = definition.to_string();
+        let answer = self.client.send("PUT", &path, &[("content-type", "application/json")], body.as_bytes());
+        answer.expect("the service answers")
+    }
+
+    /// The source of the recorded Asterisk file, with the lines of the machine that made it.
+    #[track_caller]
+    pub(crate) fn put_recorded_source(&self, alias: &str) {
+        let definition = serde_json::json!({
+            "kind": "asterisk-csv",
+            "zone": "UTC",
+            "trunks": ["trunk-a"],
+            "extension_pattern": "^1[0-9]{2}$",
+        });
+        self.put_source(alias, &definition).expect(201);
+    }
+
+    /// Sends records in the native NDJSON form.
+    #[track_caller]
+    pub(crate) fn post_ndjson(&self, body: impl AsRef<[u8]>) -> Answer {
+        self.client.post("/api/v1/cdr/records", "application/x-ndjson", body)
+    }
+
+    /// Exports `cdr`; `query` follows the range of all times.
+    #[track_caller]
+    pub(crate) fn export(&self, query: &str) -> Answer {
+        self.client.get(&format!("/api/v1/cdr/export?from=2000-01-01&to=2100-01-01{query}")).expect(200)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // Already dead is fine.
+        let _ended = self.process.kill().and_then(|()| self.process.wait());
+        if std::thread::panicking() {
+            eprintln!("the service's log ends with:\n{}", tail(&self.log));
+        }
+    }
+}
+
+/// The address in `tollbook serves at http://ADDRESS, …`; none while the line is not complete.
+fn address_in(said: &str) -> Option<SocketAddr> {
+    let rest = said.split_once("serves at http://")?.1;
+    rest.split_once(',').map(|(address, _)| address.parse().expect("an address"))
+}
+
+fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(30)..].join("\n")
+}
+
+/// Says loudly that a test did not run; in CI, where everything must be there, that is a failure.
+pub(crate) fn skip(why: &str) {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "CI must not skip: {why}");
+    eprintln!("SKIPPED: {why}");
+}
