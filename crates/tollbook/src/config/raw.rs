@@ -10,6 +10,8 @@ pub(super) const DEFAULT: &str = include_str!("default.toml");
 const OTHER_VARIABLES: [&str; 4] =
     ["TOLLBOOK_CONFIG", "TOLLBOOK_BOOTSTRAP_TOKEN", "TOLLBOOK_SERVER", "TOLLBOOK_TOKEN"];
 const PREFIX: &str = "TOLLBOOK_";
+/// What Kubernetes puts into the environment of every pod beside a service that is named tollbook.
+const OF_KUBERNETES: [&str; 2] = ["TOLLBOOK_SERVICE_", "TOLLBOOK_PORT"];
 
 /// Where settings come from, weakest first after the default file.
 #[derive(Debug, Default)]
@@ -34,7 +36,10 @@ pub(crate) fn effective(layers: &Layers) -> Result<Table, Fault> {
     if let Some(path) = &layers.file {
         merge(&mut settings, read(path)?, "", &mut wrong);
     }
-    let variables = layers.environment.iter().filter(|(name, _)| !OTHER_VARIABLES.contains(&name.as_str()));
+    let is_other = |name: &str| {
+        OTHER_VARIABLES.contains(&name) || OF_KUBERNETES.iter().any(|start| name.starts_with(start))
+    };
+    let variables = layers.environment.iter().filter(|(name, _)| !is_other(name));
     for (name, text) in variables {
         let Some(path) = name.strip_prefix(PREFIX) else { continue };
         let path = path.to_ascii_lowercase().replace("__", ".");
@@ -122,6 +127,7 @@ mod tests {
                 ("TOLLBOOK_LISTEN".into(), "env:2".into()),
                 ("TOLLBOOK_HTTP__MAX_CONNECTIONS".into(), "5".into()),
                 ("TOLLBOOK_TOKEN".into(), "a secret of the client".into()),
+                ("TOLLBOOK_PORT_8443_TCP".into(), "tcp://10.0.0.1:8443".into()),
                 ("HOME".into(), "/root".into()),
             ],
             flags: vec![("listen", "flag:3".into())],
