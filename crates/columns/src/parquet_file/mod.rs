@@ -11,7 +11,7 @@ mod source;
 mod tests;
 
 pub use assembly::{EncodedRowGroup, ExportAssembly, Piece};
-pub use part_reader::{PartFile, PartRows, RowChoice};
+pub use part_reader::{PartFile, PartRows, RowChoice, rows_in_file};
 pub use part_writer::{PartWriter, ROW_GROUP_ROWS, WrittenPart};
 pub use source::{ByteSource, PartSource};
 

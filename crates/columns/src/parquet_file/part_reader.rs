@@ -5,12 +5,13 @@ use crate::layout::{self, STORED_COLUMNS};
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
     RowSelection,
 };
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use std::sync::Arc;
 use tollbook_kit::fault::Fault;
 use tollbook_model::call::CALL_FIELDS;
@@ -113,6 +114,17 @@ impl PartFile {
             .collect();
         Ok(PartRows { reader, wanted, schema: Arc::new(Schema::new(fields)) })
     }
+}
+
+/// The records of any Parquet file, from its footer.
+///
+/// # Errors
+/// `internal` when it is none.
+pub fn rows_in_file(file: Bytes) -> Result<u64, Fault> {
+    let metadata =
+        ParquetMetaDataReader::new().parse_and_finish(&file).map_err(broken("reading a footer"))?;
+    u64::try_from(metadata.file_metadata().num_rows())
+        .map_err(|_| Fault::internal("a footer with negative rows"))
 }
 
 enum Wanted {

@@ -123,6 +123,10 @@ fn copied_and_encoded_row_groups_hold_the_same_records() {
             part.read(0, &columns, 4096, RowChoice::All).unwrap().collect::<Result<_, _>>().unwrap();
         batches.chunks(2).map(|two| assembly.encode(two).unwrap()).collect()
     });
+    assert_eq!(rows_in_file(copied.clone()).unwrap(), 20_000);
+    assert!(
+        rows_in_file(copied.slice(1..)).is_ok() && rows_in_file(copied.slice(..copied.len() - 1)).is_err()
+    );
     let (copied, encoded) = (read_back(copied), read_back(encoded));
     let rows: usize = encoded.iter().map(RecordBatch::num_rows).sum();
     assert_eq!((copied[0].num_rows(), rows), (20_000, 20_000));

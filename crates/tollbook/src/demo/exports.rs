@@ -1,8 +1,8 @@
 //! The exports of a demonstration: fetched into files, and their rows counted from what is in the files.
 
-use super::parquet_rows::parquet_rows;
 use crate::remote::Remote;
 use std::path::{Path, PathBuf};
+use tollbook_columns::parquet_file::rows_in_file;
 use tollbook_kit::fault::{Fault, ResultExt};
 
 /// A file that was made.
@@ -26,8 +26,7 @@ pub(super) async fn make(remote: &Remote, folder: &Path, range: &str) -> Result<
         let bytes =
             remote.download(&format!("/api/v1/cdr/export?{range}&format={format}"), &mut into).await?;
         let content = std::fs::read(&file).fault("reading an export's file")?;
-        let rows = if format == "csv" { Some(csv_rows(&content)) } else { parquet_rows(&content) };
-        let rows = rows.ok_or_else(|| Fault::internal("an export in Parquet is no Parquet file"))?;
+        let rows = if format == "csv" { csv_rows(&content) } else { rows_in_file(content.into())? };
         made.push(MadeExport { file, bytes, rows });
     }
     Ok(made)

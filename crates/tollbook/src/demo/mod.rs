@@ -4,7 +4,6 @@
 
 mod demo_token;
 mod exports;
-mod parquet_rows;
 
 use crate::command_line::ServeFlags;
 use crate::config::{Config, reachable};

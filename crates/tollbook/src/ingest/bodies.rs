@@ -1,7 +1,9 @@
 //! A file as bodies of bounded size, cut only where a record ends.
 //!
-//! Cuts depend on the file alone: sent again, it makes the same bodies.
+//! Cuts depend on the file alone: sent again, it makes the same bodies. Rows without a key of their own are told apart
+//! by counting equal ones within a body, so equal rows that lie close together must stay in one.
 
+use std::collections::HashSet;
 use std::io::{self, Read};
 
 /// Where a file may be cut.
@@ -14,6 +16,9 @@ enum Shape {
     /// Nowhere.
     Whole,
 }
+
+/// Bytes read beyond a body.
+const LOOK_AHEAD: usize = 64 * 1024;
 
 /// Reads a file body by body.
 pub(super) struct Bodies<R> {
@@ -40,7 +45,8 @@ impl<R: Read> Bodies<R> {
     /// Those of the file.
     pub(super) fn next_body(&mut self) -> io::Result<Option<Vec<u8>>> {
         let room = self.bound.saturating_sub(self.header.len()).max(1);
-        let mut wanted = room;
+        // A little more than a body, to see what would follow a cut.
+        let mut wanted = room + LOOK_AHEAD;
         loop {
             self.fill(wanted)?;
             if self.pending.is_empty() {
@@ -52,8 +58,10 @@ impl<R: Read> Bodies<R> {
             }
             let cut = match shape {
                 Shape::Whole => None,
-                Shape::JsonLines => memrchr_line(&self.pending[..room.min(self.pending.len())]),
-                Shape::Delimited => last_end_outside_quotes(&self.pending[..room.min(self.pending.len())]),
+                Shape::JsonLines => {
+                    best_end(&self.pending, &line_ends(&self.pending).collect::<Vec<_>>(), room)
+                }
+                Shape::Delimited => best_end(&self.pending, &ends_outside_quotes(&self.pending), room),
             };
             match cut {
                 Some(cut) => return Ok(Some(self.take(cut))),
@@ -101,21 +109,32 @@ fn line_ends(bytes: &[u8]) -> impl Iterator<Item = usize> + '_ {
     bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1)
 }
 
-fn memrchr_line(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().rposition(|byte| *byte == b'\n').map(|at| at + 1)
+/// Rows on either side of a cut among which none may be equal.
+const APART: usize = 64;
+
+/// The last end of a row within `room` that does not part equal rows; if every one does, simply the last.
+fn best_end(bytes: &[u8], ends: &[usize], room: usize) -> Option<usize> {
+    let within = ends.partition_point(|&end| end <= room);
+    let row = |at: usize| &bytes[if at == 0 { 0 } else { ends[at - 1] }..ends[at]];
+    let parts_no_equals = |&count: &usize| {
+        let before: HashSet<&[u8]> = (count.saturating_sub(APART)..count).map(row).collect();
+        (count..ends.len().min(count + APART)).all(|at| !before.contains(row(at)))
+    };
+    let count = (1..=within).rev().take(4 * APART).find(parts_no_equals).unwrap_or(within);
+    count.checked_sub(1).map(|last| ends[last])
 }
 
-/// Quotes inside a quoted cell are doubled, so an even number of them so far means outside.
-fn last_end_outside_quotes(bytes: &[u8]) -> Option<usize> {
-    let (mut quoted, mut end) = (false, None);
+/// Positions behind every row. Quotes inside a quoted cell are doubled, so an even number so far means outside.
+fn ends_outside_quotes(bytes: &[u8]) -> Vec<usize> {
+    let (mut quoted, mut ends) = (false, Vec::new());
     for (at, byte) in bytes.iter().enumerate() {
         match byte {
             b'"' => quoted = !quoted,
-            b'\n' if !quoted => end = Some(at + 1),
+            b'\n' if !quoted => ends.push(at + 1),
             _ => {}
         }
     }
-    end
+    ends
 }
 
 fn first_end(bytes: &[u8], shape: Shape) -> Option<usize> {
@@ -173,6 +192,17 @@ mod tests {
         ] {
             assert_eq!(bodies(text, bound, header_lines), wanted, "{text:?} by {bound}");
         }
+    }
+
+    #[test]
+    fn equal_rows_that_lie_together_stay_together() {
+        assert_eq!(bodies("a\nb\nb\nc\n", 5, 0), ["a\n", "b\nb\n", "c\n"]);
+        assert_eq!(bodies("a\nb\nc\nb\nd\n", 7, 0), ["a\n", "b\nc\nb\n", "d\n"]);
+        assert_eq!(
+            bodies("b\nb\nb\n", 4, 0),
+            ["b\nb\n", "b\n"],
+            "more equal rows than a body holds must be parted"
+        );
     }
 
     #[test]
