@@ -1,0 +1,82 @@
+//! The service as a user starts it: `tollbook serve`, in a process of its own.
+
+use super::options::{bench_folder, workspace};
+use super::{Trouble, memory};
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// The token that the service is started with.
+pub(crate) const TOKEN: &str = "benchmark-token-of-the-bench-chore";
+/// How often, and how many times, is looked whether it takes connections.
+const LOOKS: (Duration, u32) = (Duration::from_millis(20), 1500);
+
+/// A running service; it ends with this value.
+pub(crate) struct Service {
+    pub(crate) address: SocketAddr,
+    process: Child,
+}
+
+impl Service {
+    /// Builds the binary if need be and starts it on a data folder.
+    pub(crate) async fn start(data: &Path) -> Result<Self, Trouble> {
+        let built = Command::new("cargo")
+            .args(["build", "--release", "--quiet", "-p", "tollbook"])
+            .current_dir(workspace())
+            .status()?;
+        if !built.success() {
+            return Err("the service does not build".into());
+        }
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let log = File::create(bench_folder().join("serve.log"))?;
+        let process = Command::new(workspace().join("target/release/tollbook"))
+            .arg("serve")
+            .arg("--data")
+            .arg(data)
+            .args(["--listen", &address.to_string()])
+            .env("TOLLBOOK_BOOTSTRAP_TOKEN", TOKEN)
+            .env("TOLLBOOK_LOG__FILTER", "warn")
+            .current_dir(bench_folder())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        let mut service = Self { address, process };
+        service.wait_until_up().await?;
+        Ok(service)
+    }
+
+    async fn wait_until_up(&mut self) -> Result<(), Trouble> {
+        for _ in 0..LOOKS.1 {
+            if let Some(status) = self.process.try_wait()? {
+                return Err(format!("the service ended with {status}; see target/bench/serve.log").into());
+            }
+            if TcpStream::connect(self.address).await.is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOKS.0).await;
+        }
+        Err("the service does not take connections; see target/bench/serve.log".into())
+    }
+
+    /// Its memory.
+    pub(crate) fn memory(&self) -> Result<memory::Resident, Trouble> {
+        memory::of(&self.process.id().to_string())
+    }
+
+    /// Lets its peak of memory be counted anew.
+    pub(crate) fn forget_peak(&self) -> Result<(), Trouble> {
+        memory::forget_peak(&self.process.id().to_string())
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way it is waited for.
+        let _ended = self.process.kill();
+        let _status = self.process.wait();
+    }
+}
