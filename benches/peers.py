@@ -115,7 +115,7 @@ def with_chdb(options, files, columns):
     folder = os.path.commonpath([os.path.dirname(file) for file in files])
     below = ",".join(os.path.relpath(file, folder) for file in files)
     pattern = os.path.join(folder, "{" + below + "}" if len(files) > 1 else below)
-    selected = ", ".join(["UUIDNumToString(id) AS id", *columns[1:]])
+    selected = ", ".join(["toString(id) AS id", *columns[1:]])
     where = condition(options, lambda us: f"fromUnixTimestamp64Micro({us}, 'UTC')")
     shape = {"csv": "CSVWithNames", "csv.gz": "CSVWithNames", "parquet": "Parquet", "ndjson": "JSONEachRow"}
     query = (
