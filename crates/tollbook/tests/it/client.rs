@@ -124,6 +124,28 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Answer> {
+        let (reader, sent) = self.request(method, path, headers, body)?;
+        // A refused body may not be read to its end; the answer is there all the same.
+        read_answer(reader, method).map_err(|error| sent.err().unwrap_or(error))
+    }
+
+    /// GETs a path, and leaves the answer's body to be read later.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub(crate) fn begin(&self, path: &str) -> Result<Download> {
+        let (mut reader, _) = self.request("GET", path, &[], b"")?;
+        let (status, headers) = read_head(&mut reader)?;
+        Ok(Download { status, headers, reader, raw: Vec::new() })
+    }
+
+    fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<(BufReader<TcpStream>, Result<()>)> {
         let mut stream = TcpStream::connect(self.address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -140,9 +162,33 @@ impl Client {
         }
         head.push_str("\r\n");
         stream.write_all(head.as_bytes())?;
-        // A refused body may not be read to its end; the answer is there all the same.
         let sent = stream.write_all(body);
-        read_answer(BufReader::new(stream), method).map_err(|error| sent.err().unwrap_or(error))
+        Ok((BufReader::new(stream), sent))
+    }
+}
+
+/// An answer under way.
+pub(crate) struct Download {
+    status: u16,
+    headers: Vec<(String, String)>,
+    reader: BufReader<TcpStream>,
+    raw: Vec<u8>,
+}
+
+impl Download {
+    /// Reads about this many bytes of the body and then no more, so that the sender has to wait.
+    pub(crate) fn read_some(&mut self, bytes: u64) {
+        self.reader.by_ref().take(bytes).read_to_end(&mut self.raw).expect("the body goes on");
+        assert_eq!(self.raw.len() as u64, bytes, "the body is longer");
+    }
+
+    /// Reads what is left.
+    pub(crate) fn finish(self) -> Answer {
+        let mut answer =
+            Answer { status: self.status, headers: self.headers, body: Vec::new(), end: End::Clean };
+        let mut whole = self.raw.as_slice().chain(self.reader);
+        answer.end = read_chunks(&mut whole, &mut answer.body);
+        answer
     }
 }
 

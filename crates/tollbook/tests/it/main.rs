@@ -1,3 +1,19 @@
 //! Tests of the product as a whole: its walls, and the real binary.
 
+#![allow(clippy::unwrap_used, reason = "a failed test says where")]
+
+mod bad_input;
+mod client;
+mod contract;
+mod demo;
+mod full_disk;
+mod ingest_command;
+mod kill;
+mod load;
+mod native;
+mod ordered_stop;
+mod readers;
+mod road;
+mod service;
+mod table;
 mod walls;

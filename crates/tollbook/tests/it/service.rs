@@ -2,6 +2,7 @@
 
 use crate::client::{Answer, Client};
 use std::fs::File;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -89,8 +90,7 @@ impl Service {
 
     /// Asks the process to stop (SIGTERM) and waits for its end.
     pub(crate) fn stop(mut self) -> ExitStatus {
-        let asked = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.process.id())]).status();
-        assert!(asked.unwrap().success());
+        self.ask_to_stop();
         let ended = wait_for(PATIENCE, || self.process.try_wait().unwrap());
         ended.expect("an ordered stop within its bound")
     }
@@ -100,9 +100,9 @@ impl Service {
         self.process.try_wait().unwrap().is_none()
     }
 
-    /// Its process id.
-    pub(crate) fn process_id(&self) -> u32 {
-        self.process.id()
+    /// Asks the process to stop, without waiting.
+    pub(crate) fn ask_to_stop(&self) {
+        terminate(self.process.id());
     }
 
     /// What all services of this folder have logged.
@@ -154,6 +154,28 @@ impl Drop for Service {
     }
 }
 
+/// What a service says when no token is handed in, on the data folder below `folder`; it is stopped in order.
+pub(crate) fn said_without_own_token(folder: &Path) -> String {
+    let said = folder.join("said");
+    let mut command = tollbook();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.join("data"));
+    let mut process = command.stdout(File::create(&said).unwrap()).stderr(Stdio::null()).spawn().unwrap();
+    let text = || std::fs::read_to_string(&said).unwrap();
+    let address = wait_for(PATIENCE, || address_in(&text())).expect("the service starts");
+    let client = Client::new(address, "").with_authorization(None);
+    // What it says comes before the first request is answered or just after; the ordered stop settles it.
+    let _answered = wait_for(PATIENCE, || client.send("GET", "/healthz", &[], b"").ok());
+    terminate(process.id());
+    let ended = wait_for(PATIENCE, || process.try_wait().unwrap());
+    assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
+    text()
+}
+
+fn terminate(process: u32) {
+    let asked = Command::new("sh").args(["-c", &format!("kill -TERM {process}")]).status();
+    assert!(asked.unwrap().success());
+}
+
 /// The address in `tollbook serves at http://ADDRESS, …`; none while the line is not complete.
 fn address_in(said: &str) -> Option<SocketAddr> {
     let rest = said.split_once("serves at http://")?.1;
@@ -166,8 +188,15 @@ fn tail(log: &Path) -> String {
     lines[lines.len().saturating_sub(30)..].join("\n")
 }
 
-/// Says loudly that a test did not run; in CI, where everything must be there, that is a failure.
+/// Says loudly that a test did not run because a program is not there; in CI it must be, and that is a failure.
 pub(crate) fn skip(why: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "CI must not skip: {why}");
-    eprintln!("SKIPPED: {why}");
+    say_skipped(why);
+}
+
+/// Says loudly that a test did not run.
+#[allow(clippy::explicit_write, reason = "a print would be captured")]
+pub(crate) fn say_skipped(why: &str) {
+    // Past the capture of the test's output, which nobody sees when it passes.
+    writeln!(std::io::stderr(), "SKIPPED: {why}").unwrap();
 }

@@ -79,7 +79,9 @@ pub(crate) fn lines(ndjson: &[u8]) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
 }
 
-fn cells(text: &str) -> Vec<Vec<Option<String>>> {
+/// The cells of CSV text whose every row ends in a line feed.
+#[track_caller]
+pub(crate) fn cells(text: &str) -> Vec<Vec<Option<String>>> {
     let (mut rows, mut row) = (Vec::new(), Vec::new());
     let mut rest = text;
     while !rest.is_empty() {
