@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn amounts_are_exact_both_ways() {
-        for (text, shown) in [("0", "0"), ("12", "12"), ("0.0150", "0.015"), ("-3.5", "-3.5"), ("-0.000001", "-0.000001")]
+        for (text, shown) in
+            [("0", "0"), ("12", "12"), ("0.0150", "0.015"), ("-3.5", "-3.5"), ("-0.000001", "-0.000001")]
         {
             assert_eq!(Money::parse(text).map(|m| m.to_string()).as_deref(), Some(shown));
         }

@@ -67,16 +67,67 @@ impl PseudonymKey {
     }
 
     /// Seals an original. Equal originals seal to equal bytes (the pseudonym shows that equality anyway), which
-    /// lets a dictionary hold them; AES-GCM-SIV is safe with the fixed nonce this takes.
-    fn seal(&self, original: &str) -> Vec<u8> {
-        self.seal.encrypt(&Nonce::default(), original.as_bytes()).expect("a number is far below the cipher's bound")
+    /// lets a dictionary hold them.
+    ///
+    /// Usual spellings (digits, with `+`, with `00`) take one byte for the spelling and half a byte a digit: the digits
+    /// are hidden under a keystream that belongs to their own pseudonym, so no two different numbers ever share one, and
+    /// [`PseudonymKey::unseal`] proves the result by making the pseudonym again. Everything else goes through
+    /// AES-GCM-SIV, which is safe with the fixed nonce that this takes.
+    fn seal(&self, original: &str, normal: &str, pseudonym: &str) -> Vec<u8> {
+        let spelling = SPELLINGS.iter().position(|prefix| original.strip_prefix(prefix) == Some(normal));
+        match spelling {
+            Some(spelling)
+                if normal.len() <= MOST_PACKED_DIGITS && normal.bytes().all(|b| b.is_ascii_digit()) =>
+            {
+                let mut sealed = vec![spelling as u8];
+                let digits: Vec<u8> = normal.bytes().map(|b| b - b'0').collect();
+                let packed =
+                    digits.chunks(2).map(|pair| (pair[0] << 4) | pair.get(1).copied().unwrap_or(0x0F));
+                sealed.extend(packed.zip(self.keystream(pseudonym)).map(|(byte, mask)| byte ^ mask));
+                sealed
+            }
+            _ => {
+                let text = self.seal.encrypt(&Nonce::default(), original.as_bytes());
+                [&[OTHER_SPELLING][..], &text.expect("a number is far below the cipher's bound")].concat()
+            }
+        }
     }
 
-    /// The original of sealed bytes; none when they were sealed with another key.
-    pub fn unseal(&self, sealed: &[u8]) -> Option<String> {
-        String::from_utf8(self.seal.decrypt(&Nonce::default(), sealed).ok()?).ok()
+    /// The original of sealed bytes, given the pseudonym that stands in its place; none when they were sealed with another
+    /// key or do not belong together.
+    pub fn unseal(&self, sealed: &[u8], pseudonym: &str) -> Option<String> {
+        let (&spelling, hidden) = sealed.split_first()?;
+        let original = if spelling == OTHER_SPELLING {
+            String::from_utf8(self.seal.decrypt(&Nonce::default(), hidden).ok()?).ok()?
+        } else {
+            let mut original = String::from(*SPELLINGS.get(usize::from(spelling))?);
+            for (byte, mask) in hidden.iter().zip(self.keystream(pseudonym)) {
+                let pair = byte ^ mask;
+                original.extend(
+                    [pair >> 4, pair & 0x0F]
+                        .iter()
+                        .filter(|&&digit| digit < 10)
+                        .map(|digit| char::from(b'0' + digit)),
+                );
+            }
+            original
+        };
+        (self.pseudonym(&original) == pseudonym).then_some(original)
+    }
+
+    fn keystream(&self, pseudonym: &str) -> [u8; 32] {
+        let mut mac = self.keyed.clone();
+        mac.update(b"tollbook-digits-v1 ");
+        mac.update(pseudonym.as_bytes());
+        mac.finalize().into_bytes().into()
     }
 }
+
+/// Spellings of a number whose rest is its normal form.
+const SPELLINGS: [&str; 3] = ["", "+", "00"];
+const OTHER_SPELLING: u8 = 0xFF;
+/// Digits that a keystream can hide; E.164 has 15.
+const MOST_PACKED_DIGITS: usize = 40;
 
 /// The form in which numbers are compared: without spaces, `-`, `.`, `(`, `)` and one leading `+` or `00`, if only
 /// digits are left; else the original in lower case.
@@ -122,8 +173,9 @@ pub fn pseudonymise(record: &mut CallRecord<'_>, key: &PseudonymKey) -> Result<(
         _ => return Ok(()),
     };
     let normal = normal_form(&original).into_owned();
-    record.set_text(CallField::CallingParty, key.pseudonym_of_normal_form(&normal))?;
-    record.set_sealed_calling_party(key.seal(&original));
+    let pseudonym = key.pseudonym_of_normal_form(&normal);
+    record.set_sealed_calling_party(key.seal(&original, &normal, &pseudonym));
+    record.set_text(CallField::CallingParty, pseudonym)?;
     let all_digits = normal.bytes().all(|b| b.is_ascii_digit());
     if all_digits && normal.len() >= SHOWN_FROM_DIGITS {
         record.set_text(CallField::CallingLast4, normal[normal.len() - 4..].to_owned())?;
@@ -149,6 +201,32 @@ fn holds_digits(value: &str, needle: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn originals_come_back_in_their_own_spelling_and_only_with_their_pseudonym() {
+        let key = PseudonymKey::new(1, [9; 32]);
+        for original in [
+            "+442071234567",
+            "00442071234567",
+            "442071234567",
+            "+44 20 7123 4567",
+            "1",
+            "12",
+            "anonymous",
+            "+",
+            "00",
+            "Müller",
+        ] {
+            let normal = normal_form(original);
+            let pseudonym = key.pseudonym(original);
+            let sealed = key.seal(original, &normal, &pseudonym);
+            assert_eq!(key.unseal(&sealed, &pseudonym).as_deref(), Some(original));
+            assert_eq!(key.unseal(&sealed, &key.pseudonym("555")), None);
+            assert_eq!(PseudonymKey::new(1, [8; 32]).unseal(&sealed, &pseudonym), None);
+        }
+        let usual = key.seal("+442071234567", "442071234567", &key.pseudonym("+442071234567"));
+        assert_eq!(usual.len(), 7, "one byte, and half a byte a digit");
+    }
 
     #[test]
     fn normal_forms() {

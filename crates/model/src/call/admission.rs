@@ -1,7 +1,7 @@
 //! The last step before a record is kept: required fields, identity, pseudonym. The same for every source.
 
-use super::record::{CallRecord, FieldProblem};
 use super::CallField;
+use super::record::{CallRecord, FieldProblem};
 use crate::privacy;
 use crate::tenant::{CallerNumbers, Tenant, TenantName};
 use crate::value::Value;
@@ -155,7 +155,10 @@ mod tests {
         assert!(record.get(CallField::CallerName).is_null());
         assert_eq!(record.extra().len(), 1, "the caller's digits leave extra too");
         let sealed = record.sealed_calling_party().expect("the original is kept");
-        assert_eq!(tenant.newest_key().unseal(sealed).as_deref(), Some("+44 20 7123 4567"));
+        assert_eq!(
+            tenant.newest_key().unseal(sealed, "p1_46811ad46a4377bb53aaa119788081bf").as_deref(),
+            Some("+44 20 7123 4567")
+        );
     }
 
     #[test]

@@ -52,10 +52,18 @@ macro_rules! call_fields {
 }
 
 macro_rules! need {
-    (required required) => { true };
-    ($other:ident required) => { false };
-    (named exported) => { false };
-    ($other:ident exported) => { true };
+    (required required) => {
+        true
+    };
+    ($other:ident required) => {
+        false
+    };
+    (named exported) => {
+        false
+    };
+    ($other:ident exported) => {
+        true
+    };
 }
 
 // `required`: every record has it. `default`: exported unless columns are named. `named`: only when named.

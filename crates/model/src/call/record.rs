@@ -47,7 +47,11 @@ pub struct CallRecord<'a> {
 
 impl Default for CallRecord<'_> {
     fn default() -> Self {
-        Self { values: [const { Value::Null }; CallField::COUNT], extra: Vec::new(), sealed_calling_party: None }
+        Self {
+            values: [const { Value::Null }; CallField::COUNT],
+            extra: Vec::new(),
+            sealed_calling_party: None,
+        }
     }
 }
 
@@ -208,7 +212,9 @@ fn check(field: CallField, value: &Value<'_>) -> Result<(), FieldProblem> {
         (FieldKind::Text, Value::Text(_)) => {
             Err(FieldProblem::new(field, format!("longer than {TEXT_BYTES} bytes")))
         }
-        (FieldKind::LastFour, Value::Text(text)) if text.len() == 4 && text.bytes().all(|b| b.is_ascii_digit()) => {
+        (FieldKind::LastFour, Value::Text(text))
+            if text.len() == 4 && text.bytes().all(|b| b.is_ascii_digit()) =>
+        {
             Ok(())
         }
         (FieldKind::Word(words), Value::Text(text)) if words.contains(&text.as_ref()) => Ok(()),
@@ -240,7 +246,9 @@ pub fn wanted(kind: FieldKind) -> &'static str {
         FieldKind::Integer { .. } => "a whole number",
         FieldKind::Instant => "a date-time after RFC 3339 such as 2026-01-05T09:00:00.000Z",
         FieldKind::Number => "a number",
-        FieldKind::Money => "an amount as text such as \"0.015\", with at most 12 digits before and 6 after the point",
+        FieldKind::Money => {
+            "an amount as text such as \"0.015\", with at most 12 digits before and 6 after the point"
+        }
         FieldKind::StringMap => "an object of strings",
         FieldKind::Boolean => "true or false",
     }
@@ -251,7 +259,10 @@ pub fn wanted(kind: FieldKind) -> &'static str {
 ///
 /// # Errors
 /// The text does not read as the field's kind.
-pub fn value_from_text<'a>(field: CallField, text: impl Into<Cow<'a, str>>) -> Result<Value<'a>, FieldProblem> {
+pub fn value_from_text<'a>(
+    field: CallField,
+    text: impl Into<Cow<'a, str>>,
+) -> Result<Value<'a>, FieldProblem> {
     let text = text.into();
     let kind = field.definition().kind;
     let wrong = || FieldProblem::new(field, format!("must be {}", wanted(kind)));
@@ -261,9 +272,7 @@ pub fn value_from_text<'a>(field: CallField, text: impl Into<Cow<'a, str>>) -> R
             uuid::Uuid::try_parse(&text).map(|id| Value::Uuid(id.into_bytes())).map_err(|_| wrong())
         }
         FieldKind::Integer { .. } => text.parse().map(Value::Integer).map_err(|_| wrong()),
-        FieldKind::Instant => {
-            crate::time_range::parse_instant(&text).map(Value::Instant).ok_or_else(wrong)
-        }
+        FieldKind::Instant => crate::time_range::parse_instant(&text).map(Value::Instant).ok_or_else(wrong),
         FieldKind::Number => text.parse().map(Value::Number).map_err(|_| wrong()),
         FieldKind::Money => Money::parse(&text).map(Value::Money).ok_or_else(wrong),
         FieldKind::StringMap | FieldKind::Boolean => Err(wrong()),

@@ -14,7 +14,8 @@ pub use data_plane::{DataPlane, ExportRows, ExportStream, GivenRow};
 pub use intake::{Committed, Intake, RecordSink};
 pub use journal::{AppendedBatch, BatchContent, Journal, NewBatch};
 pub use manifest::{
-    DoomedObject, Manifest, ManifestBatch, ManifestPart, NewPart, Replacement, Rollup, RowGroup, Snapshot, SnapshotScope,
+    DoomedObject, Manifest, ManifestBatch, ManifestPart, NewPart, Replacement, Rollup, RowGroup, Snapshot,
+    SnapshotScope,
 };
 pub use sources::Sources;
 pub use tenants::Tenants;

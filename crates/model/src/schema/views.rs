@@ -46,7 +46,10 @@ impl Schema {
     pub fn python(&self) -> String {
         let mut text = String::from("from typing import Literal, NotRequired, TypedDict\n\n\n");
         text.push_str(&format!("class {}(TypedDict):\n", self.interface));
-        text.push_str(&format!("    \"\"\"A record of the dataset `{}`, schema v1.\"\"\"\n\n", self.dataset.name()));
+        text.push_str(&format!(
+            "    \"\"\"A record of the dataset `{}`, schema v1.\"\"\"\n\n",
+            self.dataset.name()
+        ));
         for field in self.fields {
             let python = python_type(field);
             text.push_str(&format!("    {}: {python}\n    \"\"\"{}\"\"\"\n", field.name, field.meaning));
@@ -77,7 +80,9 @@ fn json_type(kind: FieldKind) -> Map<String, Value> {
 
 fn typescript_type(kind: FieldKind) -> String {
     match kind {
-        FieldKind::Uuid | FieldKind::Text | FieldKind::LastFour | FieldKind::Instant | FieldKind::Money => "string".into(),
+        FieldKind::Uuid | FieldKind::Text | FieldKind::LastFour | FieldKind::Instant | FieldKind::Money => {
+            "string".into()
+        }
         FieldKind::Word(words) => {
             words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" | ")
         }
@@ -89,9 +94,14 @@ fn typescript_type(kind: FieldKind) -> String {
 
 fn python_type(field: &Field) -> String {
     let plain = match field.kind {
-        FieldKind::Uuid | FieldKind::Text | FieldKind::LastFour | FieldKind::Instant | FieldKind::Money => "str".into(),
+        FieldKind::Uuid | FieldKind::Text | FieldKind::LastFour | FieldKind::Instant | FieldKind::Money => {
+            "str".into()
+        }
         FieldKind::Word(words) => {
-            format!("Literal[{}]", words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", "))
+            format!(
+                "Literal[{}]",
+                words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
+            )
         }
         FieldKind::Integer { .. } => "int".into(),
         FieldKind::Number => "float".into(),
