@@ -1,7 +1,7 @@
 //! A disk that fills up: records are refused with 507, reading goes on, and nothing acknowledged is lost.
 
 use crate::load::Load;
-use crate::service::{Service, say_skipped};
+use crate::service::{Service, day_ago, say_skipped};
 use crate::table::Table;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -43,7 +43,7 @@ fn a_full_disk_refuses_records_and_goes_on_reading() {
         let (mut acknowledged, mut refused) = (0, 0);
         for body in 0..100 {
             let (rows, bulk) = if body % 2 == 0 { (400, 3000) } else { (50, 100) };
-            let answer = service.post_ndjson(load.ndjson(&format!("body{body}"), rows, bulk, "2026-11-20"));
+            let answer = service.post_ndjson(load.ndjson(&format!("body{body}"), rows, bulk, &day_ago(1)));
             if answer.status == 200 {
                 acknowledged += rows;
                 continue;

@@ -4,7 +4,7 @@
 
 use crate::client::{Client, End};
 use crate::load::{Load, Random};
-use crate::service::{Service, wait_for};
+use crate::service::{Service, day_ago, wait_for};
 use crate::table::Table;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -47,7 +47,7 @@ struct Ledger {
 struct Run {
     ledger: Mutex<Ledger>,
     next_body: AtomicU64,
-    days: Vec<String>,
+    days: [String; 3],
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn nothing_acknowledged_is_lost_and_nothing_comes_twice() {
     println!("TOLLBOOK_TEST_SEED={seed}");
     let mut random = Random::new(seed);
     let folder = tempfile::tempdir().unwrap();
-    let run = Run { ledger: Mutex::default(), next_body: AtomicU64::new(0), days: days_before(&clock) };
+    let run = Run { ledger: Mutex::default(), next_body: AtomicU64::new(0), days: [1, 2, 3].map(day_ago) };
 
     let mut starts = Vec::new();
     for kill in 1..=KILLS {
@@ -86,12 +86,6 @@ fn nothing_acknowledged_is_lost_and_nothing_comes_twice() {
     assert!(wait_for(PATIENCE, || (compacted() > seen).then_some(())).is_some(), "no compaction came");
     check(&run, &service);
     report(&run, &mut starts, folder.path());
-}
-
-/// Yesterday and the two days before: long past days would be erased for their age.
-fn days_before(clock: &SystemClock) -> Vec<String> {
-    let day = |ago: i64| jiff::Timestamp::from_millisecond(clock.now_ms() - ago * 86_400_000).unwrap();
-    (1..=3).map(|ago| day(ago).to_string()[..10].to_owned()).collect()
 }
 
 fn work_until_killed(run: &Run, service: Service, delay: Duration, seed: u64) {

@@ -1,7 +1,7 @@
 //! Records in the native form and of switches that push: every form of body, bad rows, revisions, values as they went in.
 
 use crate::load;
-use crate::service::Service;
+use crate::service::{Service, day_ago};
 use crate::table::{Table, lines};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -12,9 +12,14 @@ use std::io::Write;
 /// `switch:` and the token of the tests, as `Basic` wants them.
 const BASIC: &str = "Basic c3dpdGNoOnRiX3Rlc3RfMDEyMzQ1Njc4OWFiY2RlZg==";
 
+/// A moment of the day that is this many days ago.
+fn start(days_ago: i64) -> String {
+    format!("{}T10:00:00.250Z", day_ago(days_ago))
+}
+
 fn call(key: &str, duration: u64) -> Value {
     json!({
-        "source_key": key, "pbx_alias": "p1", "start_at": "2026-11-05T10:00:00.250Z", "duration_s": duration,
+        "source_key": key, "pbx_alias": "p1", "start_at": start(5), "duration_s": duration,
         "direction": "internal", "calling_party": "101", "called_party": "102", "charged": "0.015",
         "extra": {"b": "2", "a": "1"},
     })
@@ -42,7 +47,8 @@ fn every_form_of_a_body_is_the_same_records() {
     );
     for at in 0..20 {
         csv.push_str(&format!(
-            "k{at},p1,2026-11-05T10:00:00.250Z,{at},internal,101,102,0.015,\"{{\"\"a\"\":\"\"1\"\",\"\"b\"\":\"\"2\"\"}}\"\r\n"
+            "k{at},p1,{},{at},internal,101,102,0.015,\"{{\"\"a\"\":\"\"1\"\",\"\"b\"\":\"\"2\"\"}}\"\r\n",
+            start(5)
         ));
     }
     let two_members = [gzip(&ndjson.as_bytes()[..100]), gzip(&ndjson.as_bytes()[100..])].concat();
@@ -107,6 +113,7 @@ fn other_content_is_a_revision_and_exports_show_the_latest_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut service = Service::start(folder.path());
     let mut sequence = 0;
+    let day = day_ago(5);
     let check = |service: &Service, duration: &str, revision: &str| {
         for format in ["csv", "ndjson"] {
             let query = format!("&pbx_alias=p1&columns=source_key,duration_s,revision&format={format}");
@@ -117,7 +124,7 @@ fn other_content_is_a_revision_and_exports_show_the_latest_once() {
             };
             assert_eq!(text, wanted);
         }
-        let kpis = service.client.get("/api/v1/kpis/export?from=2026-11-05&to=2026-11-05&pbx_alias=p1");
+        let kpis = service.client.get(&format!("/api/v1/kpis/export?from={day}&to={day}&pbx_alias=p1"));
         let kpis = Table::of(&kpis.expect(200).body);
         assert_eq!(kpis.column("calls"), [Some("1")]);
         assert_eq!(kpis.column("duration_s"), [Some(duration)]);
@@ -147,7 +154,7 @@ fn other_content_is_a_revision_and_exports_show_the_latest_once() {
     let answer = service.post_ndjson(by_id.to_string()).expect(200).json();
     assert_eq!(counts(&answer), [1, 0, 1, 0], "{answer}");
     check(&service, "9", "4");
-    by_id["start_at"] = "2026-11-06T10:00:00.250Z".into();
+    by_id["start_at"] = start(4).into();
     let moved = service.post_ndjson(by_id.to_string());
     assert_eq!((moved.status, moved.problem().as_str()), (400, "malformed-body"));
     check(&service, "9", "4");

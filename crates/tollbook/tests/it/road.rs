@@ -77,13 +77,14 @@ fn every_row_of_the_recording_comes_out_once() {
     assert_eq!(post(&service, "account-tenant-b.csv"), counts(328, 328, None));
     assert!(service.client.get(&path).expect(200).body == export.body, "the export has changed");
 
-    // Nor do compaction, and a start of the process, move anything.
-    load::compact(&service);
-    assert!(service.client.get(&path).expect(200).body == export.body, "compaction changed the export");
-    assert_eq!(post(&service, "Master.csv"), counts(RECORDS, RECORDS, None));
+    // Nor do a start of the process, and compaction, move anything. In this order: in years to come these days are too
+    // old to be kept, and a start drops them once they are compacted.
     assert!(service.stop().success());
     let service = Service::start(folder.path());
     assert!(service.client.get(&path).expect(200).body == export.body, "the restart changed the export");
+    assert_eq!(post(&service, "Master.csv"), counts(RECORDS, RECORDS, None));
+    load::compact(&service);
+    assert!(service.client.get(&path).expect(200).body == export.body, "compaction changed the export");
     assert_eq!(post(&service, "Master.csv"), counts(RECORDS, RECORDS, None));
 }
 

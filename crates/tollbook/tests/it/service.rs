@@ -6,6 +6,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::time::Duration;
 use tollbook_kit::clock::{Clock, SystemClock};
 
@@ -23,6 +24,14 @@ pub(crate) fn tollbook() -> Command {
         }
     }
     command
+}
+
+/// The UTC day before today, or further back: days long past would be erased for their age at the next start.
+pub(crate) fn day_ago(days: i64) -> String {
+    // One today for a whole run, though midnight may come.
+    static NOW_MS: LazyLock<i64> = LazyLock::new(|| SystemClock::new().now_ms());
+    let moment = jiff::Timestamp::from_millisecond(*NOW_MS - days * 86_400_000);
+    moment.expect("a moment of these years").to_string()[..10].to_owned()
 }
 
 /// Looks until `look` finds something; `None` when it did not in time.
