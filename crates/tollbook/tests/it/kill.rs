@@ -51,6 +51,7 @@ struct Run {
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "the seed, and the figures of a run, for whoever looks")]
 fn nothing_acknowledged_is_lost_and_nothing_comes_twice() {
     let clock = SystemClock::new();
     let seed = std::env::var("TOLLBOOK_TEST_SEED").ok().and_then(|text| text.parse().ok());
@@ -60,14 +61,19 @@ fn nothing_acknowledged_is_lost_and_nothing_comes_twice() {
     let folder = tempfile::tempdir().unwrap();
     let run = Run { ledger: Mutex::default(), next_body: AtomicU64::new(0), days: [1, 2, 3].map(day_ago) };
 
-    let mut starts = Vec::new();
+    // Made once: it takes longer than most services live here.
+    let mut posters: Vec<_> =
+        (1..=POSTERS).map(|at| (Load::new(seed + at), Random::new(seed + at))).collect();
+    let (mut starts, mut fruitful) = (Vec::new(), 0);
     for kill in 1..=KILLS {
         let service = Service::start(folder.path());
         starts.push(service.started_in);
         // Mostly at once; now and then so late that a compaction may have ended, and its successor begun.
         let longest = if kill % 5 == 0 { 1500 } else { 150 };
         let delay = Duration::from_millis(random.below(longest));
-        work_until_killed(&run, service, delay, seed.wrapping_add(kill * 1000));
+        let before = run.answers();
+        work_until_killed(&run, service, delay, &mut posters);
+        fruitful += u64::from(run.answers() > before);
         if kill % KILLS_BETWEEN_CHECKS == 0 {
             let service = Service::start(folder.path());
             starts.push(service.started_in);
@@ -85,15 +91,17 @@ fn nothing_acknowledged_is_lost_and_nothing_comes_twice() {
     run.send_large(&service);
     assert!(wait_for(PATIENCE, || (compacted() > seen).then_some(())).is_some(), "no compaction came");
     check(&run, &service);
+    println!("{fruitful} kills came after records had been acknowledged in that life");
+    assert!(fruitful > KILLS / 6, "the services lived too short");
     report(&run, &mut starts, folder.path());
 }
 
-fn work_until_killed(run: &Run, service: Service, delay: Duration, seed: u64) {
+fn work_until_killed(run: &Run, service: Service, delay: Duration, posters: &mut [(Load, Random)]) {
     let client = service.client.clone();
     std::thread::scope(|threads| {
-        for poster in 0..POSTERS {
+        for (load, random) in posters {
             let client = &client;
-            threads.spawn(move || post_until_broken(run, client, Load::new(seed + poster), seed + poster));
+            threads.spawn(move || post_until_broken(run, client, load, random));
         }
         threads.spawn(|| export_until_broken(run, &client));
         std::thread::sleep(delay);
@@ -102,11 +110,10 @@ fn work_until_killed(run: &Run, service: Service, delay: Duration, seed: u64) {
 }
 
 /// Sends bodies of all sizes, again and again also ones that were sent before, until the service is gone.
-fn post_until_broken(run: &Run, client: &Client, mut load: Load, seed: u64) {
-    let mut random = Random::new(seed);
+fn post_until_broken(run: &Run, client: &Client, load: &mut Load, random: &mut Random) {
     loop {
-        let repeated = if random.below(4) == 0 { run.any_before(&mut random) } else { None };
-        let (name, sent) = repeated.unwrap_or_else(|| run.new_body(&mut load, &mut random));
+        let repeated = if random.below(4) == 0 { run.any_before(random) } else { None };
+        let (name, sent) = repeated.unwrap_or_else(|| run.new_body(load, random));
         let headers = [("content-type", "application/x-ndjson")];
         let answer = client.send("POST", "/api/v1/cdr/records", &headers, sent.body.as_bytes());
         let Some(answer) = answer.ok().filter(|answer| answer.end == End::Clean) else { return };
@@ -118,8 +125,14 @@ fn post_until_broken(run: &Run, client: &Client, mut load: Load, seed: u64) {
 impl Run {
     fn new_body(&self, load: &mut Load, random: &mut Random) -> (String, Sent) {
         // The last two are larger than 1 MiB even when they are packed, and thus become objects.
-        let sizes = [(1, 0), (1, 0), (1, 0), (1, 30), (60, 0), (500, 0), (700, 1800), (3000, 420)];
-        self.body_of(load, sizes[random.below(8) as usize], &self.days[random.below(3) as usize])
+        let (rows, bulk) = match random.below(16) {
+            0..=9 => (1, random.below(2) as usize * 30),
+            10..=12 => (60, 0),
+            13 => (500, 0),
+            14 => (700, 1800),
+            _ => (3000, 420),
+        };
+        self.body_of(load, (rows, bulk), &self.days[random.below(3) as usize])
     }
 
     fn body_of(&self, load: &mut Load, (rows, bulk): (usize, usize), day: &str) -> (String, Sent) {
@@ -128,6 +141,11 @@ impl Run {
         let sent = Sent { body, rows: rows as u64, acknowledged: false };
         self.ledger.lock().unwrap().bodies.insert(name.clone(), sent.clone());
         (name, sent)
+    }
+
+    /// How many answers gave sequence numbers so far.
+    fn answers(&self) -> usize {
+        self.ledger.lock().unwrap().sequences.len()
     }
 
     fn send_large(&self, service: &Service) {
