@@ -139,14 +139,17 @@ def main():
     version, run = ENGINES[options.engine](options, files, options.columns.split(","))
     forget_peak()
     idle = status("VmRSS")
+    worked = time.process_time()
     started = time.perf_counter()
     run()
     seconds = time.perf_counter() - started
+    worked = time.process_time() - worked
     json.dump(
         {
             "engine": options.engine,
             "version": version,
             "seconds": seconds,
+            "cpu_seconds": worked,
             "bytes": os.path.getsize(options.out),
             "idle_rss_bytes": idle,
             "peak_rss_bytes": status("VmHWM"),

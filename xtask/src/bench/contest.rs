@@ -27,6 +27,8 @@ pub(crate) struct Contender {
     pub(crate) version: String,
     /// Time of the export.
     pub(crate) seconds: Spread,
+    /// Processor time of it, on all threads.
+    pub(crate) cpu_seconds: Spread,
     /// Time to the first byte, and to the chunk after it; Tollbook only.
     pub(crate) first_byte_seconds: Option<Spread>,
     /// See above.
@@ -129,6 +131,7 @@ fn result(one: &Contestant) -> Option<Contender> {
         name: one.name,
         version: last.version.clone(),
         seconds: Spread::of(one.taken.iter().map(|taken| taken.seconds))?,
+        cpu_seconds: Spread::of(one.taken.iter().map(|taken| taken.cpu_seconds))?,
         first_byte_seconds: Spread::of(one.taken.iter().filter_map(|taken| taken.first_byte_seconds)),
         second_chunk_seconds: Spread::of(one.taken.iter().filter_map(|taken| taken.second_chunk_seconds)),
         bytes: last.bytes,

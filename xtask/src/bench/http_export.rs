@@ -33,7 +33,7 @@ pub(crate) struct Download {
 pub(crate) async fn measure(options: &Options, month: &Month) -> Result<Vec<Download>, Trouble> {
     let folder = tempfile::tempdir_in(month.folder.parent().unwrap_or(Path::new(".")))?;
     copy(&month.folder, folder.path())?;
-    let service = Service::start(folder.path()).await?;
+    let service = Service::start(options, folder.path()).await?;
     let mut downloads = Vec::new();
     for format in [ExportFormat::Csv, ExportFormat::Parquet, ExportFormat::Ndjson, ExportFormat::CsvGz] {
         for _ in 0..options.rounds() {

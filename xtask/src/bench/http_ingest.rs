@@ -55,7 +55,7 @@ pub(crate) struct Ingest {
 /// Starts a service on an empty folder and sends.
 pub(crate) async fn measure(options: &Options) -> Result<Ingest, Trouble> {
     let folder = tempfile::tempdir_in(bench_folder())?;
-    let service = Service::start(folder.path()).await?;
+    let service = Service::start(options, folder.path()).await?;
     let batched = if options.quick { BATCHED_QUICKLY } else { BATCHED };
     let (bodies, singles) = bodies(batched);
     let clock = SystemClock::new();

@@ -48,6 +48,8 @@ pub(crate) struct Taken {
     pub(crate) version: String,
     /// From the call to the last byte written.
     pub(crate) seconds: f64,
+    /// Processor time on all threads; unlike the time on the wall it hardly depends on what else the machine does.
+    pub(crate) cpu_seconds: f64,
     /// To the first chunk of bytes; the peers write files and have none.
     #[serde(default)]
     pub(crate) first_byte_seconds: Option<f64>,
@@ -72,6 +74,7 @@ pub(crate) async fn measure(one: &OneExport) -> Result<Taken, Trouble> {
     memory::forget_peak("self")?;
     let idle = memory::of("self")?.now;
 
+    let worked = memory::worked_seconds()?;
     let start = store.clock.monotonic();
     let since_start = || (store.clock.monotonic() - start).as_secs_f64();
     let mut stream = engine.export(request, ExportRows::Stored).await?.chunks;
@@ -90,6 +93,7 @@ pub(crate) async fn measure(one: &OneExport) -> Result<Taken, Trouble> {
     Ok(Taken {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         seconds,
+        cpu_seconds: memory::worked_seconds()? - worked,
         first_byte_seconds: arrivals.first().copied(),
         second_chunk_seconds: arrivals.get(1).copied(),
         bytes,

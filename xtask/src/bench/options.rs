@@ -24,6 +24,9 @@ pub(crate) struct Options {
     /// One run of each instead of three, no csv.gz by slow peers, less ingest.
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Binary of the service; without it, it is built.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) service: Option<PathBuf>,
     /// Leave the peers out.
     #[arg(long)]
     pub(crate) without_peers: bool,

@@ -149,17 +149,21 @@ fn push_storage(text: &mut String, storage: &Storage) -> Result<(), Trouble> {
 fn push_contest(text: &mut String, contest: &Contest, month_rows: u64) -> Result<(), Trouble> {
     let whole = contest.scenario.is_whole();
     writeln!(text, "\n## Export: {}\n", contest.name)?;
-    writeln!(text, "| who | s (min..max, n) | records/s | MB/s | MB | memory above idle MiB | × ours |")?;
-    writeln!(text, "|---|---:|---:|---:|---:|---:|---:|")?;
+    writeln!(
+        text,
+        "| who | s (min..max, n) | CPU s | records/s | MB/s | MB | memory above idle MiB | × ours |"
+    )?;
+    writeln!(text, "|---|---:|---:|---:|---:|---:|---:|---:|")?;
     let ours = contest.contenders.iter().find(|one| one.name == OURS).ok_or("no figure of ours")?;
     for one in &contest.contenders {
         let rows = one.rows.or(ours.rows).or(whole.then_some(month_rows));
         let Spread { median, min, max, runs } = one.seconds;
         writeln!(
             text,
-            "| {} {} | {median:.3} ({min:.3}..{max:.3}, {runs}) | {} | {:.0} | {:.1} | {:.1} | {:.2} |",
+            "| {} {} | {median:.3} ({min:.3}..{max:.3}, {runs}) | {:.2} | {} | {:.0} | {:.1} | {:.1} | {:.2} |",
             one.name,
             one.version,
+            one.cpu_seconds.median,
             rows.map_or_else(|| "-".to_owned(), |rows| grouped(rows as f64 / median)),
             megabytes(one.bytes) / median,
             megabytes(one.bytes),
@@ -176,7 +180,8 @@ fn push_verdicts(text: &mut String, contest: &Contest, ours: &Contender) -> Resu
     let best = others.min_by(|a, b| a.seconds.median.total_cmp(&b.seconds.median));
     if let Some(best) = best {
         let ratio = best.seconds.median / ours.seconds.median;
-        write!(text, "- best peer ({}) / Tollbook: {ratio:.2}", best.name)?;
+        let cpu_ratio = best.cpu_seconds.median / ours.cpu_seconds.median;
+        write!(text, "- best peer ({}) / Tollbook: {ratio:.2} (processor time {cpu_ratio:.2})", best.name)?;
         match goals::least_ratio(contest.scenario.format).filter(|_| contest.scenario.is_whole()) {
             Some(least) => writeln!(text, ", floor {least}: {}", verdict(ratio >= least))?,
             None => writeln!(text)?,

@@ -1,10 +1,10 @@
 //! The service as a user starts it: `tollbook serve`, in a process of its own.
 
-use super::options::{bench_folder, workspace};
+use super::options::{Options, bench_folder, workspace};
 use super::{Trouble, memory};
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -21,18 +21,15 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Builds the binary if need be and starts it on a data folder.
-    pub(crate) async fn start(data: &Path) -> Result<Self, Trouble> {
-        let built = Command::new("cargo")
-            .args(["build", "--release", "--quiet", "-p", "tollbook"])
-            .current_dir(workspace())
-            .status()?;
-        if !built.success() {
-            return Err("the service does not build".into());
-        }
+    /// Starts the binary that `options` name, or a fresh one, on a data folder.
+    pub(crate) async fn start(options: &Options, data: &Path) -> Result<Self, Trouble> {
+        let binary = match &options.service {
+            Some(binary) => std::fs::canonicalize(binary)?,
+            None => build()?,
+        };
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let log = File::create(bench_folder().join("serve.log"))?;
-        let process = Command::new(workspace().join("target/release/tollbook"))
+        let process = Command::new(binary)
             .arg("serve")
             .arg("--data")
             .arg(data)
@@ -70,6 +67,18 @@ impl Service {
     /// Lets its peak of memory be counted anew.
     pub(crate) fn forget_peak(&self) -> Result<(), Trouble> {
         memory::forget_peak(&self.process.id().to_string())
+    }
+}
+
+fn build() -> Result<PathBuf, Trouble> {
+    let built = Command::new("cargo")
+        .args(["build", "--release", "--quiet", "-p", "tollbook"])
+        .current_dir(workspace())
+        .status()?;
+    if built.success() {
+        Ok(workspace().join("target/release/tollbook"))
+    } else {
+        Err("the service does not build".into())
     }
 }
 
