@@ -1,5 +1,5 @@
-//! How records are laid out in columns: the stored schema that journal and lake share, derived from the field
-//! catalogue, and the types in which text columns are read for exports.
+//! How records are laid out in columns: the stored schema of the journal and that of the lake's parts, derived from
+//! the field catalogue, and the types in which text columns are read for exports.
 //!
 //! Which columns an export shows, and how values look, is not decided here.
 
@@ -11,7 +11,8 @@ use tollbook_model::schema::{Field, FieldKind, Schema, Variety};
 /// Column of the sequence number: Int64; null in a journal batch, where the batch's first sequence and the row's
 /// position give it.
 pub const SEQUENCE: usize = CallField::COUNT;
-/// Column of the content digest: Int64, the bits of the 64-bit digest.
+/// Column of the content digest: Int64, the bits of the 64-bit digest. Only the journal keeps it; in parts it would
+/// be eight bytes a record that nothing shrinks, and `content_digest` makes it again from the other columns.
 pub const CONTENT_DIGEST: usize = CallField::COUNT + 1;
 /// Column of the sealed original of a pseudonymised caller: Binary, may be null. Never exported.
 pub const SEALED_CALLING_PARTY: usize = CallField::COUNT + 2;
@@ -26,6 +27,20 @@ pub fn stored_schema() -> SchemaRef {
         fields.push(ArrowField::new("content_digest", DataType::Int64, true));
         fields.push(ArrowField::new("sealed_calling_party", DataType::Binary, true));
         Arc::new(ArrowSchema::new(fields))
+    });
+    Arc::clone(&SCHEMA)
+}
+
+/// Stored columns that a part of the lake holds, in its order: all but the content digest.
+pub fn part_columns() -> impl Iterator<Item = usize> {
+    (0..STORED_COLUMNS).filter(|&column| column != CONTENT_DIGEST)
+}
+
+/// The schema of a part of the lake: [`part_columns`] of the stored schema.
+pub fn part_schema() -> SchemaRef {
+    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+        let stored = stored_schema();
+        Arc::new(ArrowSchema::new(part_columns().map(|at| stored.field(at).clone()).collect::<Vec<_>>()))
     });
     Arc::clone(&SCHEMA)
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use tollbook_model::call::CallRecord;
-use tollbook_model::tenant::{CallerNumbers, Tenant};
+use tollbook_model::tenant::Tenant;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The keys made for one body.
@@ -25,19 +25,35 @@ impl<'t> MissingKeys<'t> {
         let digest = xxh3_128(&self.content);
         let occurrence = self.seen.entry(digest).or_insert(0);
         *occurrence += 1;
-        format!("h{}-{occurrence}", shown_digest(self.tenant, digest))
+        format!("h{}-{occurrence}", self.tenant.shown_digest(digest))
     }
 }
 
-/// The digest as the key shows it. Keys can be exported, and a caller's number is a short secret: whoever knows the
-/// rest of a record could try all numbers against a bare digest, so a tenant with pseudonyms gets it keyed.
-fn shown_digest(tenant: &Tenant, digest: u128) -> String {
-    let bare = format!("{digest:032x}");
-    match tenant.caller_numbers {
-        CallerNumbers::Plain => bare,
-        CallerNumbers::Pseudonym => {
-            let keyed = tenant.newest_key().pseudonym(&bare);
-            keyed.rsplit('_').next().map_or(bare, str::to_owned)
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tollbook_model::call::CallField;
+    use tollbook_model::privacy::PseudonymKey;
+    use tollbook_model::tenant::{CallerNumbers, TenantName};
+
+    #[test]
+    fn keys_are_counted_hide_the_content_and_survive_a_rotation() {
+        let tenant = |caller_numbers, keys: &[u8]| Tenant {
+            name: TenantName::default_tenant(),
+            caller_numbers,
+            pseudonym_keys: (1..).zip(keys).map(|(at, key)| PseudonymKey::new(at, [*key; 32])).collect(),
+            cdr_retention_days: 400,
+        };
+        let mut record = CallRecord::new();
+        record.set_text(CallField::CallingParty, "+442071234567").unwrap();
+        let keys = |tenant: &Tenant| {
+            let mut keys = MissingKeys::new(tenant);
+            [keys.next_key(&record), keys.next_key(&record)]
+        };
+        let hidden = keys(&tenant(CallerNumbers::Pseudonym, &[1]));
+        assert_eq!(hidden[0].strip_suffix('1'), hidden[1].strip_suffix('2'), "{hidden:?}");
+        assert_eq!(keys(&tenant(CallerNumbers::Pseudonym, &[1, 2])), hidden, "after a rotation");
+        assert_ne!(keys(&tenant(CallerNumbers::Pseudonym, &[2])), hidden, "without the key they say nothing");
+        assert_ne!(keys(&tenant(CallerNumbers::Plain, &[1])), hidden);
     }
 }

@@ -137,7 +137,9 @@ impl ExportAssembly {
             .with_properties(self.properties.clone())
             .with_skip_arrow_metadata(true)
             .with_schema_root("record".to_owned());
-        let mut bytes = Vec::new();
+        // Near enough for ids, which are nearly all that is encoded beside copied columns.
+        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        let mut bytes = Vec::with_capacity(rows * 40 * self.columns.len().min(4) + 4096);
         let mut writer = ArrowWriter::try_new_with_options(&mut bytes, Arc::clone(&self.arrow), options)
             .map_err(broken("starting a row group"))?;
         for batch in batches {
@@ -201,7 +203,7 @@ impl ExportAssembly {
             ..self.encoder()
         };
         let batches =
-            part.read(row_group, &[stored], 32 * 1024, RowChoice::All)?.collect::<Result<Vec<_>, _>>()?;
+            part.read(row_group, &[stored], 8 * 1024, RowChoice::All)?.collect::<Result<Vec<_>, _>>()?;
         let mut encoded = only.encode(&batches)?;
         match (encoded.pieces.pop(), encoded.columns.pop()) {
             (Some(piece), Some(column)) => Ok((piece, column)),

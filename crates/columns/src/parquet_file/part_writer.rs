@@ -11,7 +11,7 @@ use parquet::basic::LogicalType;
 use parquet::schema::types::{SchemaDescriptor, Type};
 use std::io::Write;
 use std::sync::Arc;
-use tollbook_kit::fault::Fault;
+use tollbook_kit::fault::{Fault, ResultExt};
 use tollbook_model::call::CallField;
 use tollbook_model::ports::RowGroup;
 
@@ -71,6 +71,7 @@ impl<W: Write + Send> PartWriter<W> {
     }
 
     /// Appends records of the stored schema with sequences, whose ids rise from record to record and call to call.
+    /// Their content digests are left out.
     ///
     /// # Errors
     /// `internal` when the sink fails or the ids do not rise. The part must be given up then.
@@ -79,7 +80,9 @@ impl<W: Write + Send> PartWriter<W> {
             return Ok(());
         }
         self.note_sequences(batch)?;
-        self.start_with(batch)?;
+        let columns: Vec<usize> = layout::part_columns().collect();
+        let batch = batch.project(&columns).fault("leaving out what parts do not hold")?;
+        self.start_with(&batch)?;
         let mut offset = 0;
         while offset < batch.num_rows() {
             let filled = self.current.map_or(0, |(_, _, rows)| rows as usize);
@@ -129,13 +132,10 @@ impl<W: Write + Send> PartWriter<W> {
             let options = ArrowWriterOptions::new()
                 .with_properties(profile::properties(batch, ROW_GROUP_ROWS))
                 .with_skip_arrow_metadata(true)
-                .with_parquet_schema(part_schema()?);
-            let writer = ArrowWriter::try_new_with_options(
-                Counted { sink, bytes: 0 },
-                layout::stored_schema(),
-                options,
-            )
-            .map_err(broken("starting a part"))?;
+                .with_parquet_schema(parquet_schema()?);
+            let writer =
+                ArrowWriter::try_new_with_options(Counted { sink, bytes: 0 }, layout::part_schema(), options)
+                    .map_err(broken("starting a part"))?;
             self.state = State::Writing(Box::new(writer));
         }
         Ok(())
@@ -184,10 +184,10 @@ fn least_and_greatest(values: &[i64]) -> (u64, u64) {
 }
 
 /// The Parquet schema of a part: what Arrow converts to, with ids marked as UUIDs for other readers of the lake.
-fn part_schema() -> Result<SchemaDescriptor, Fault> {
+fn parquet_schema() -> Result<SchemaDescriptor, Fault> {
     let converted = ArrowSchemaConverter::new()
-        .convert(&layout::stored_schema())
-        .map_err(broken("converting the stored schema"))?;
+        .convert(&layout::part_schema())
+        .map_err(broken("converting a part's schema"))?;
     let mut fields = converted.root_schema().get_fields().to_vec();
     let id = &fields[CallField::Id as usize];
     let marked = Type::primitive_type_builder(id.name(), parquet::basic::Type::FIXED_LEN_BYTE_ARRAY)

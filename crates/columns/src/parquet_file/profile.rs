@@ -27,7 +27,7 @@ const MOST_COMPRESSED: f64 = 0.85;
 /// A dictionary may hold this much before the writer gives it up.
 const DICTIONARY_BYTES: usize = 4 * 1024 * 1024;
 
-/// Writer properties for a part whose first rows are `sample` (stored schema, sorted by id).
+/// Writer properties for a part whose first rows are `sample` (a part's schema, sorted by id).
 pub(super) fn properties(sample: &RecordBatch, row_group_rows: usize) -> WriterProperties {
     let sample = sample.slice(0, sample.num_rows().min(SAMPLE_ROWS));
     let mut builder = WriterProperties::builder()
@@ -43,7 +43,7 @@ pub(super) fn properties(sample: &RecordBatch, row_group_rows: usize) -> WriterP
             descending: false,
             nulls_first: false,
         }]));
-    for (at, field) in layout::stored_schema().fields().iter().enumerate() {
+    for (at, field) in layout::part_schema().fields().iter().enumerate() {
         let path = ColumnPath::from(field.name().as_str());
         builder = match field.data_type() {
             DataType::Utf8 | DataType::Binary => text_column(builder, path, &sample, at),
@@ -69,11 +69,6 @@ fn number_column(
         DataType::Int64 => column.as_primitive::<arrow_array::types::Int64Type>().iter().flatten().collect(),
         _ => column.as_primitive::<arrow_array::types::TimestampMicrosecondType>().iter().flatten().collect(),
     };
-    if at == layout::CONTENT_DIGEST {
-        return builder
-            .set_column_dictionary_enabled(path.clone(), false)
-            .set_column_encoding(path, Encoding::PLAIN);
-    }
     let distinct: HashSet<i64> = values.iter().copied().collect();
     // 4096 distinct values cost 12 bits each through a dictionary, which differences of counters and moments beat.
     let few = distinct.len() <= 4096 && (distinct.len() as f64) <= 0.25 * values.len() as f64;

@@ -1,13 +1,14 @@
 //! A part written, read, copied and re-encoded gives the same records each time.
 
 use super::*;
-use crate::layout::{self, SEQUENCE};
+use crate::layout::{self, CONTENT_DIGEST, SEQUENCE};
 use crate::rows::CallRows;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch};
 use arrow_buffer::BooleanBuffer;
 use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::sync::Arc;
 use tollbook_model::call::{Admission, CallField, CallRecord};
@@ -135,6 +136,27 @@ fn copied_and_encoded_row_groups_hold_the_same_records() {
     let ids = copied[0].column(0).as_string::<i32>();
     let first = uuid::Uuid::from_slice(batch.column(0).as_fixed_size_binary().value(0)).unwrap();
     assert_eq!(ids.value(0), first.to_string());
+}
+
+#[test]
+fn parts_leave_content_digests_out_and_those_that_still_hold_them_read_on() {
+    let batch = batch(100);
+    let columns = [CONTENT_DIGEST, SEQUENCE];
+    let read = |part: &PartFile| -> RecordBatch {
+        let mut rows = part.read(0, &columns, 8192, RowChoice::All).unwrap();
+        rows.next().unwrap().unwrap()
+    };
+    let (_, new) = part(&batch);
+    assert_eq!(new.file_column(CONTENT_DIGEST), None);
+    assert_eq!(read(&new).column(0).null_count(), 100);
+    assert_eq!(read(&new).column(1), batch.column(SEQUENCE));
+
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, layout::stored_schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let old = PartFile::open(PartSource::new(Arc::new(Bytes::from(bytes)))).unwrap();
+    assert_eq!(read(&old).columns(), [batch.column(CONTENT_DIGEST).clone(), batch.column(SEQUENCE).clone()]);
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! One call record in memory, on its way from a source to the journal.
 
 use super::CallField;
+use super::content::{digest_of_content, is_content, push_content_field};
 use crate::canonical;
 use crate::money::Money;
 use crate::schema::FieldKind;
 use crate::value::Value;
 use std::borrow::Cow;
-use xxhash_rust::xxh3::xxh3_64;
 
 /// Bound of `extra` in bytes of names and values.
 pub const EXTRA_BYTES: usize = 32 * 1024;
@@ -165,42 +165,20 @@ impl<'a> CallRecord<'a> {
     pub fn content_digest(&self, extra_text: Option<&str>, scratch: &mut Vec<u8>) -> u64 {
         scratch.clear();
         self.push_content(extra_text, scratch);
-        xxh3_64(scratch)
+        digest_of_content(scratch)
     }
 
     /// Appends the bytes over which [`CallRecord::content_digest`] goes: every field that has a value, without
     /// `received_at` and `revision`, and `extra_text`.
     pub fn push_content(&self, extra_text: Option<&str>, into: &mut Vec<u8>) {
         for field in CallField::ALL {
-            if matches!(field, CallField::ReceivedAt | CallField::Revision | CallField::Extra) {
-                continue;
-            }
-            let value = self.get(field);
-            if !value.is_null() {
-                into.push(field as u8);
-                push_digest_bytes(into, value);
+            if field != CallField::Extra && is_content(field) {
+                push_content_field(field, self.get(field), into);
             }
         }
         if let Some(text) = extra_text {
-            into.push(CallField::Extra as u8);
-            into.extend_from_slice(text.as_bytes());
+            push_content_field(CallField::Extra, &Value::Text(text.into()), into);
         }
-    }
-}
-
-fn push_digest_bytes(scratch: &mut Vec<u8>, value: &Value<'_>) {
-    match value {
-        Value::Null => {}
-        Value::Text(text) => {
-            scratch.extend_from_slice(&(text.len() as u32).to_le_bytes());
-            scratch.extend_from_slice(text.as_bytes());
-        }
-        Value::Integer(v) | Value::Instant(v) => scratch.extend_from_slice(&v.to_le_bytes()),
-        Value::Number(v) => scratch.extend_from_slice(&v.to_le_bytes()),
-        Value::Money(v) => scratch.extend_from_slice(&v.millionths().to_le_bytes()),
-        Value::Uuid(v) => scratch.extend_from_slice(v),
-        Value::Bytes(v) => scratch.extend_from_slice(v),
-        Value::Boolean(v) => scratch.push(u8::from(*v)),
     }
 }
 
