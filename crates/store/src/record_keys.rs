@@ -1,9 +1,10 @@
 //! What identifies stored records, read from their columns: id, content digest, revision, sequence, UTC day.
 //!
-//! The other columns are none of its business.
+//! Digests are kept by the journal only; of records of the lake they are made from all columns, when they are needed.
 
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, FixedSizeBinaryArray, Int64Array, PrimitiveArray, RecordBatch};
+use tollbook_columns::content_digest::content_digests;
 use tollbook_columns::layout;
 use tollbook_kit::fault::Fault;
 use tollbook_model::call::CallField;
@@ -64,9 +65,33 @@ impl RecordKeys {
         id
     }
 
-    /// Content digest; as a number it has no meaning.
-    pub(crate) fn digest(&self, row: usize) -> u64 {
-        self.digests.value(row).cast_unsigned()
+    /// Content digest, where it is kept; as a number it has no meaning.
+    pub(crate) fn digest(&self, row: usize) -> Option<u64> {
+        self.digests.is_valid(row).then(|| self.digests.value(row).cast_unsigned())
+    }
+
+    /// Content digest of a record of `batch`, whose keys these are. Where it is not kept, those of the whole batch are
+    /// made from its columns, once.
+    ///
+    /// # Errors
+    /// `internal` when the batch lacks columns of the catalogue.
+    pub(crate) fn digest_of(&mut self, batch: &RecordBatch, row: usize) -> Result<u64, Fault> {
+        if self.digests.is_null(row) {
+            self.make_digests(batch)?;
+        }
+        Ok(self.digests.value(row).cast_unsigned())
+    }
+
+    /// Makes the digests of `batch`, whose keys these are, unless all are kept.
+    ///
+    /// # Errors
+    /// `internal` when the batch lacks columns of the catalogue.
+    pub(crate) fn make_digests(&mut self, batch: &RecordBatch) -> Result<(), Fault> {
+        if self.digests.null_count() > 0 {
+            let made = content_digests(batch)?;
+            self.digests = Int64Array::from_iter_values(made.into_iter().map(u64::cast_signed));
+        }
+        Ok(())
     }
 
     /// 0, or how often the record had been revised.

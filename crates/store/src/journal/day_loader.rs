@@ -1,14 +1,17 @@
-//! Reads the ids of days from the manifest's parts and batches, for the recent-id filter.
+//! Reads days for the recent-id filter: first the ids in the manifest's parts and batches, and digests of the lake's
+//! records only once ids of theirs come again.
 //!
 //! What is remembered, and for how long, is the filter's business.
 
+use super::day_digests;
 use super::recent_ids::{DayIds, Known, RecentIds};
 use crate::blob::Blobs;
 use crate::lake::part_rows::PartBatches;
 use crate::lake::snapshots::{PinnedSnapshot, SnapshotReader};
-use crate::record_keys::{DAY_MS, KEY_COLUMNS, RecordKeys, day_of_ms, id_day};
+use crate::record_keys::{DAY_MS, KEY_COLUMNS, RecordId, RecordKeys, day_of_ms, id_day};
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tollbook_columns::batch_codec;
 use tollbook_kit::fault::{Fault, ResultExt};
@@ -28,27 +31,50 @@ pub(super) struct DayLoader {
     turns: Mutex<FxHashMap<SnapshotScope, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-/// Of one day: the latest sequence of every id, and its content.
-type Latest = FxHashMap<[u8; 16], (u64, Known)>;
+/// Of one day: the latest sequence of every id, and what is known of its content.
+type Latest = FxHashMap<RecordId, (u64, Known)>;
+
+/// Ids of a submission that are known without their digest, by day.
+type Repeated = Vec<(i32, Vec<RecordId>)>;
 
 impl DayLoader {
     pub(super) fn new(filter: Arc<RecentIds>, snapshots: SnapshotReader, blobs: Arc<dyn Blobs>) -> Self {
         Self { filter, snapshots, blobs, turns: Mutex::default() }
     }
 
-    /// Returns once each of `days` is known to the filter or cannot be.
+    /// Returns once each of `days`, which are those of `keys`, is known to the filter or cannot be, and so are the
+    /// digests of all records with one of these ids.
     ///
     /// # Errors
     /// `unavailable` or `internal` when the manifest or the records cannot be read.
-    pub(super) async fn cover(&self, scope: &SnapshotScope, days: &[i32]) -> Result<(), Fault> {
-        if self.filter.covers(scope, days) {
-            return Ok(());
+    pub(super) async fn cover(
+        &self,
+        scope: &SnapshotScope,
+        days: &[i32],
+        keys: &RecordKeys,
+    ) -> Result<(), Fault> {
+        if !self.filter.covers(scope, days) {
+            let _turn = self.turn(scope).await;
+            self.cover_days(scope, days).await?;
         }
+        if !self.repeated(scope, days, keys).await?.is_empty() {
+            let _turn = self.turn(scope).await;
+            // Whoever had the turn before may have read them.
+            let repeated = self.repeated(scope, days, keys).await?;
+            self.add_digests(scope, repeated).await?;
+        }
+        Ok(())
+    }
+
+    async fn turn(&self, scope: &SnapshotScope) -> tokio::sync::OwnedMutexGuard<()> {
         let turn = {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(turns.entry(scope.clone()).or_default())
         };
-        let _turn = turn.lock().await;
+        turn.lock_owned().await
+    }
+
+    async fn cover_days(&self, scope: &SnapshotScope, days: &[i32]) -> Result<(), Fault> {
         // The days are marked before the snapshot is taken: what is committed after it is noted by the filter.
         let Some(loading) = self.filter.begin_loading(scope, days) else { return Ok(()) };
         let wanted = loading.days().to_vec();
@@ -63,10 +89,7 @@ impl DayLoader {
         mut days: Vec<i32>,
     ) -> Result<Vec<(i32, Option<DayIds>)>, Fault> {
         days.sort_unstable();
-        let (Some(&first), Some(&last)) = (days.first(), days.last()) else { return Ok(Vec::new()) };
-        let range = TimeRange::new(i64::from(first) * DAY_MS, (i64::from(last) + 1) * DAY_MS)
-            .ok_or_else(|| Fault::internal("days of ids that end before they begin"))?;
-        let snapshot = self.snapshots.pin(scope, range).await?;
+        let snapshot = self.snapshots.pin(scope, span(&days)?).await?;
         let wanted = Wanted::of(&snapshot, &days, self.filter.bound());
         let ids: Vec<Uuid> = wanted.batches.iter().map(|&at| snapshot.batches[at].id).collect();
         let first_sequences = wanted.batches.iter().map(|&at| snapshot.batches[at].first_sequence);
@@ -76,6 +99,55 @@ impl DayLoader {
             .await
             .fault("waiting for the ids of a day")?
     }
+
+    async fn repeated(
+        &self,
+        scope: &SnapshotScope,
+        days: &[i32],
+        keys: &RecordKeys,
+    ) -> Result<Repeated, Fault> {
+        if !self.filter.lack_digests(scope, days) {
+            return Ok(Repeated::new());
+        }
+        let (filter, scope, keys) = (Arc::clone(&self.filter), scope.clone(), keys.clone());
+        tokio::task::spawn_blocking(move || {
+            let mut by_day: BTreeMap<i32, Vec<RecordId>> = BTreeMap::new();
+            for row in 0..keys.len() {
+                let id = keys.id(row);
+                by_day.entry(id_day(&id)).or_default().push(id);
+            }
+            let lacking =
+                by_day.into_iter().map(|(day, ids)| (day, filter.without_digest(&scope, day, &ids)));
+            lacking.filter(|(_, ids)| !ids.is_empty()).collect()
+        })
+        .await
+        .fault("waiting for repeated ids")
+    }
+
+    async fn add_digests(&self, scope: &SnapshotScope, repeated: Repeated) -> Result<(), Fault> {
+        if repeated.is_empty() {
+            return Ok(());
+        }
+        let days: Vec<i32> = repeated.iter().map(|(day, _)| *day).collect();
+        let snapshot = self.snapshots.pin(scope, span(&days)?).await?;
+        let (filter, blobs) = (Arc::clone(&self.filter), Arc::clone(&self.blobs));
+        tokio::task::spawn_blocking(move || {
+            for (day, ids) in repeated {
+                let read = day_digests::read(&snapshot, day, &ids, blobs.as_ref())?;
+                filter.add_digests(snapshot.scope(), day, read.into_iter());
+            }
+            Ok(())
+        })
+        .await
+        .fault("waiting for the digests of a day")?
+    }
+}
+
+/// From the first to the last of these days, which rise.
+fn span(days: &[i32]) -> Result<TimeRange, Fault> {
+    let ends = days.first().zip(days.last());
+    ends.and_then(|(&first, &last)| TimeRange::new(i64::from(first) * DAY_MS, (i64::from(last) + 1) * DAY_MS))
+        .ok_or_else(|| Fault::internal("days of ids that end before they begin"))
 }
 
 /// What of a snapshot has to be read for which days.

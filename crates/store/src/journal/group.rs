@@ -91,9 +91,11 @@ pub(super) fn prepare(
 struct Settled {
     /// Rows to drop.
     duplicates: Vec<usize>,
-    /// Rows stored as revisions, with their number.
-    revisions: Vec<(usize, i64)>,
-    /// Some rows could not be looked up.
+    /// Rows stored with a revision number, and that number.
+    numbered: Vec<(usize, i64)>,
+    /// Rows that are known to be revisions.
+    revisions: u64,
+    /// Some rows could not be looked up, or compared with the content before them.
     unsure: bool,
 }
 
@@ -145,16 +147,24 @@ fn settle(
                 }
             },
         };
-        let revision = match before {
-            Some(known) if known.digest() == digest => {
+        let revision = match before.map(|known| (known.digest(), known.revision())) {
+            None => 0,
+            Some((Some(before), _)) if Some(before) == digest => {
                 settled.duplicates.push(row);
                 continue;
             }
-            Some(known) => known.revision() + 1,
-            None => 0,
+            Some((Some(_), revision)) => {
+                settled.revisions += 1;
+                revision + 1
+            }
+            // The day was given up and loaded anew since the digests were read: compaction will compare.
+            Some((None, revision)) => {
+                settled.unsure = true;
+                revision
+            }
         };
-        if before.is_some() {
-            settled.revisions.push((row, revision));
+        if revision > 0 {
+            settled.numbered.push((row, revision));
         }
         fresh.insert(id, Known::new(digest, revision));
     }
@@ -182,26 +192,25 @@ struct BatchBuilder<'g> {
 impl BatchBuilder<'_> {
     fn add(&mut self, at: usize, submission: &Submitted, settled: &Settled) -> Result<(), Fault> {
         let stored = submission.records.num_rows() - settled.duplicates.len();
-        let revisions = settled.revisions.len() as u64;
         self.group.placements[at] = Placement {
             batch: None,
             stored: stored as u64,
             duplicates: settled.duplicates.len() as u64,
-            revisions,
+            revisions: settled.revisions,
         };
         if stored == 0 {
             return Ok(());
         }
         let records = apply(&submission.records, settled)?;
         if stored >= OWN_BATCH_ROWS {
-            let untouched = settled.duplicates.is_empty() && settled.revisions.is_empty();
+            let untouched = settled.duplicates.is_empty() && settled.numbered.is_empty();
             let encoded = submission.encoded.as_ref().filter(|_| untouched).cloned();
-            return self.push_batch(&records, encoded, &[(at, 0)], revisions, settled.unsure);
+            return self.push_batch(&records, encoded, &[(at, 0)], settled.revisions, settled.unsure);
         }
         self.shared.rows += stored;
         self.shared.records.push(records);
         self.shared.members.push(at);
-        self.shared.revisions += revisions;
+        self.shared.revisions += settled.revisions;
         self.shared.unsure |= settled.unsure;
         if self.shared.rows >= SHARED_BATCH_ROWS { self.close_shared() } else { Ok(()) }
     }
@@ -261,7 +270,7 @@ fn time_span(keys: &RecordKeys) -> (i64, i64) {
 
 /// The records without duplicates, revisions numbered.
 fn apply(records: &RecordBatch, settled: &Settled) -> Result<RecordBatch, Fault> {
-    let numbered = number_revisions(records, &settled.revisions)?;
+    let numbered = number_revisions(records, &settled.numbered)?;
     if settled.duplicates.is_empty() {
         return Ok(numbered);
     }

@@ -3,6 +3,7 @@
 //! Durability and sequences come from the control database (`model::ports::Journal`); there is no other log.
 
 mod committer;
+mod day_digests;
 mod day_loader;
 mod group;
 mod recent_ids;
@@ -13,6 +14,7 @@ pub(crate) use group::number_revisions;
 use crate::blob::{Blobs, storage_full};
 use crate::config::StoreConfig;
 use crate::lake::snapshots::SnapshotReader;
+use crate::record_keys::RecordKeys;
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use committer::Committer;
@@ -174,8 +176,9 @@ impl Shared {
             let records = records.clone();
             tokio::task::spawn_blocking(move || encode_batch(&records))
         });
-        let days = submission::days_of(&records)?;
-        self.days.cover(&scope, &days).await?;
+        let keys = RecordKeys::of(&records)?;
+        let days = submission::days_of(&keys);
+        self.days.cover(&scope, &days, &keys).await?;
         let (answer, answered) = oneshot::channel();
         let submission = Submission { scope, records, days, encoding, answer, room };
         self.queue.send(submission).await.map_err(|_| stopping())?;

@@ -1,5 +1,5 @@
 //! What ingest remembers to recognise repetitions: per tenant, dataset and UTC day, every id with the digest and
-//! revision of its latest content.
+//! revision of its latest content. Digests of records of the lake are added when a repetition first asks for them.
 //!
 //! A day is either known wholly or not at all; rows of a day that is not known go in unsettled, and compaction and
 //! export settle them. Ids are kept whole, not hashed: a false match would drop a record. How a day is read from
@@ -30,43 +30,65 @@ fn pack(id: &RecordId) -> Packed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Known {
     digest: [u32; 2],
+    /// With [`NO_DIGEST`] where the digest is not known yet: there are millions of these.
     revision: u32,
 }
 
+const NO_DIGEST: u32 = 1 << 31;
+
 impl Known {
-    pub(super) fn new(digest: u64, revision: i64) -> Self {
-        let revision = u32::try_from(revision).unwrap_or(u32::MAX);
-        Self { digest: [(digest >> 32) as u32, digest as u32], revision }
+    pub(super) fn new(digest: Option<u64>, revision: i64) -> Self {
+        let revision = u32::try_from(revision).unwrap_or(u32::MAX).min(NO_DIGEST - 1);
+        let mark = if digest.is_none() { NO_DIGEST } else { 0 };
+        let digest = digest.unwrap_or(0);
+        Self { digest: [(digest >> 32) as u32, digest as u32], revision: revision | mark }
     }
 
-    pub(super) fn digest(self) -> u64 {
-        u64::from(self.digest[0]) << 32 | u64::from(self.digest[1])
+    /// None when the record is in the lake and nobody has needed its digest yet.
+    pub(super) fn digest(self) -> Option<u64> {
+        let digest = u64::from(self.digest[0]) << 32 | u64::from(self.digest[1]);
+        self.has_digest().then_some(digest)
+    }
+
+    fn has_digest(self) -> bool {
+        self.revision & NO_DIGEST == 0
     }
 
     pub(super) fn revision(self) -> i64 {
-        i64::from(self.revision)
+        i64::from(self.revision & !NO_DIGEST)
     }
 }
 
 /// Ids of one day.
 #[derive(Debug, Default)]
-pub(super) struct DayIds(FxHashMap<Packed, Known>);
+pub(super) struct DayIds {
+    ids: FxHashMap<Packed, Known>,
+    /// How many of them have no digest yet.
+    without_digest: usize,
+}
 
 impl DayIds {
     pub(super) fn with_capacity(rows: usize) -> Self {
-        Self(FxHashMap::with_capacity_and_hasher(rows, rustc_hash::FxBuildHasher))
+        let ids = FxHashMap::with_capacity_and_hasher(rows, rustc_hash::FxBuildHasher);
+        Self { ids, without_digest: 0 }
     }
 
     pub(super) fn get(&self, id: &RecordId) -> Option<Known> {
-        self.0.get(&pack(id)).copied()
+        self.ids.get(&pack(id)).copied()
     }
 
     pub(super) fn insert(&mut self, id: &RecordId, known: Known) {
-        self.0.insert(pack(id), known);
+        let before = self.ids.insert(pack(id), known);
+        self.without_digest += usize::from(!known.has_digest());
+        self.without_digest -= usize::from(before.is_some_and(|before| !before.has_digest()));
+    }
+
+    fn lacks_digest(&self, id: &RecordId) -> bool {
+        self.get(id).is_some_and(|known| !known.has_digest())
     }
 
     fn cost(&self) -> usize {
-        self.0.len() + DAY_COST
+        self.ids.len() + DAY_COST
     }
 }
 
@@ -179,6 +201,47 @@ impl RecentIds {
             })
             .collect();
         f(&|day, id| known.get(&day).map(|ids| ids.get(id)))
+    }
+
+    /// Is there an id without a digest in these days?
+    pub(super) fn lack_digests(&self, scope: &SnapshotScope, days: &[i32]) -> bool {
+        let slots = self.slots();
+        days.iter().any(|&day| match slots.days.get(&(scope.clone(), day)) {
+            Some(Slot { day: Day::Known(ids), .. }) => ids.without_digest > 0,
+            _ => false,
+        })
+    }
+
+    /// Those of `ids`, all of `day`, that are known without their digest, sorted.
+    pub(super) fn without_digest(&self, scope: &SnapshotScope, day: i32, ids: &[RecordId]) -> Vec<RecordId> {
+        let slots = self.slots();
+        let Some(Slot { day: Day::Known(known), .. }) = slots.days.get(&(scope.clone(), day)) else {
+            return Vec::new();
+        };
+        if known.without_digest == 0 {
+            return Vec::new();
+        }
+        let mut lacking: Vec<RecordId> = ids.iter().filter(|id| known.lacks_digest(id)).copied().collect();
+        lacking.sort_unstable();
+        lacking
+    }
+
+    /// Adds digests that were read; what is known with its digest, as all that came since, stays.
+    pub(super) fn add_digests(
+        &self,
+        scope: &SnapshotScope,
+        day: i32,
+        read: impl Iterator<Item = (RecordId, Known)>,
+    ) {
+        let mut slots = self.slots();
+        let Some(Slot { day: Day::Known(ids), .. }) = slots.days.get_mut(&(scope.clone(), day)) else {
+            return;
+        };
+        for (id, known) in read {
+            if ids.lacks_digest(&id) {
+                ids.insert(&id, known);
+            }
+        }
     }
 
     /// Notes what has become durable.
@@ -322,20 +385,21 @@ mod tests {
     fn ids(range: std::ops::Range<u8>) -> DayIds {
         let mut ids = DayIds::default();
         for at in range {
-            ids.insert(&[at; 16], Known::new(u64::from(at), 0));
+            ids.insert(&[at; 16], Known::new(Some(u64::from(at)), 0));
         }
         ids
     }
 
     fn known(filter: &RecentIds, day: i32, id: u8) -> Option<Option<u64>> {
-        filter.look_up(&scope(), &[day], |find| find(day, &[id; 16]).map(|known| known.map(Known::digest)))
+        filter
+            .look_up(&scope(), &[day], |find| find(day, &[id; 16]).map(|known| known.and_then(Known::digest)))
     }
 
     #[test]
     fn what_is_committed_while_a_day_is_read_is_not_lost() {
         let (filter, _) = filter(1000);
         let loading = filter.begin_loading(&scope(), &[1]).unwrap();
-        filter.remember(&scope(), 1, &[([9; 16], Known::new(99, 1))]);
+        filter.remember(&scope(), 1, &[([9; 16], Known::new(Some(99), 1))]);
         assert_eq!(known(&filter, 1, 9), None, "not known before it is loaded");
         loading.finish(vec![(1, Some(ids(0..3)))]);
         assert_eq!(known(&filter, 1, 9), Some(Some(99)));
@@ -372,7 +436,7 @@ mod tests {
     fn a_day_that_outgrows_the_bound_becomes_unknown_as_a_whole() {
         let (filter, _) = filter(DAY_COST + 10);
         filter.begin_loading(&scope(), &[1]).unwrap().finish(vec![(1, Some(ids(0..5)))]);
-        let more: Vec<_> = (5..20).map(|at| ([at; 16], Known::new(0, 0))).collect();
+        let more: Vec<_> = (5..20).map(|at| ([at; 16], Known::new(Some(0), 0))).collect();
         filter.remember(&scope(), 1, &more);
         assert_eq!(known(&filter, 1, 1), None);
         filter.forget(&scope(), &[1]);
@@ -381,7 +445,29 @@ mod tests {
 
     #[test]
     fn digests_survive_packing() {
-        let known = Known::new(0xFEDC_BA98_7654_3210, 7);
-        assert_eq!((known.digest(), known.revision()), (0xFEDC_BA98_7654_3210, 7));
+        let known = Known::new(Some(0xFEDC_BA98_7654_3210), 7);
+        assert_eq!((known.digest(), known.revision()), (Some(0xFEDC_BA98_7654_3210), 7));
+        let unknown = Known::new(None, i64::MAX);
+        assert_eq!((unknown.digest(), unknown.revision()), (None, (1 << 31) - 1));
+    }
+
+    #[test]
+    fn digests_are_added_only_where_there_are_none() {
+        let (filter, _) = filter(1000);
+        let mut loaded = ids(0..2);
+        loaded.insert(&[2; 16], Known::new(None, 4));
+        loaded.insert(&[3; 16], Known::new(None, 0));
+        filter.begin_loading(&scope(), &[1]).unwrap().finish(vec![(1, Some(loaded))]);
+        let asked = [[3; 16], [2; 16], [1; 16], [9; 16]];
+        assert_eq!(filter.without_digest(&scope(), 1, &asked), [[2; 16], [3; 16]]);
+        // A revision comes in while the digests are read.
+        filter.remember(&scope(), 1, &[([3; 16], Known::new(Some(33), 1))]);
+        let read = (0..9).map(|at| ([at; 16], Known::new(Some(100 + u64::from(at)), 4)));
+        filter.add_digests(&scope(), 1, read);
+        assert_eq!([0, 1, 2, 3].map(|id| known(&filter, 1, id)), [0, 1, 102, 33].map(|at| Some(Some(at))));
+        assert_eq!(known(&filter, 1, 5), Some(None), "what is not known is not added");
+        assert!(!filter.lack_digests(&scope(), &[1]));
+        filter.add_digests(&scope(), 2, std::iter::empty());
+        assert!(!filter.lack_digests(&scope(), &[2]), "a day that is not known lacks nothing");
     }
 }

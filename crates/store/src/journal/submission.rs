@@ -51,8 +51,7 @@ impl Submission {
 }
 
 /// The UTC days of the records, sorted, each once.
-pub(super) fn days_of(records: &RecordBatch) -> Result<Vec<i32>, Fault> {
-    let keys = RecordKeys::of(records)?;
+pub(super) fn days_of(keys: &RecordKeys) -> Vec<i32> {
     let mut days: Vec<i32> = Vec::new();
     for row in 0..keys.len() {
         let day = id_day(&keys.id(row));
@@ -62,5 +61,5 @@ pub(super) fn days_of(records: &RecordBatch) -> Result<Vec<i32>, Fault> {
     }
     days.sort_unstable();
     days.dedup();
-    Ok(days)
+    days
 }

@@ -85,7 +85,7 @@ impl FreshRows {
         batches: Vec<RecordBatch>,
         counts: &mut SettledCounts,
     ) -> Result<BTreeMap<i32, Self>, Fault> {
-        let keys = batches.iter().map(RecordKeys::of).collect::<Result<Vec<_>, _>>()?;
+        let mut keys = batches.iter().map(RecordKeys::of).collect::<Result<Vec<_>, _>>()?;
         let mut by_day: BTreeMap<i32, Vec<Place>> = BTreeMap::new();
         for (batch, keys) in keys.iter().enumerate() {
             let batch = u32::try_from(batch).fault("counting batches")?;
@@ -99,7 +99,7 @@ impl FreshRows {
         let mut fresh = BTreeMap::new();
         for (day, mut places) in by_day {
             places.sort_unstable();
-            let (places, renumbered) = settle_places(&places, &keys, counts);
+            let (places, renumbered) = settle_places(&places, &batches, &mut keys, counts)?;
             fresh.insert(day, Self { batches: Arc::clone(&batches), places, renumbered, next: 0 });
         }
         Ok(fresh)
@@ -139,9 +139,10 @@ impl FreshRows {
 
 fn settle_places(
     sorted: &[Place],
-    keys: &[RecordKeys],
+    batches: &[RecordBatch],
+    keys: &mut [RecordKeys],
     counts: &mut SettledCounts,
-) -> (Vec<Place>, BTreeMap<usize, i64>) {
+) -> Result<(Vec<Place>, BTreeMap<usize, i64>), Fault> {
     let mut kept = Vec::with_capacity(sorted.len());
     let mut renumbered = BTreeMap::new();
     let mut versions = Vec::new();
@@ -149,10 +150,12 @@ fn settle_places(
         let last = same_id[same_id.len() - 1];
         if same_id.len() > 1 {
             versions.clear();
-            versions.extend(same_id.iter().map(|place| {
-                let (keys, row) = (&keys[place.batch as usize], place.row as usize);
-                Version { sequence: place.sequence, digest: keys.digest(row), revision: keys.revision(row) }
-            }));
+            for place in same_id {
+                let (batch, row) = (place.batch as usize, place.row as usize);
+                let digest = keys[batch].digest_of(&batches[batch], row)?;
+                let revision = keys[batch].revision(row);
+                versions.push(Version { sequence: place.sequence, digest, revision });
+            }
             let stored = versions[versions.len() - 1].revision;
             if let Some(number) = settle(&versions, counts).filter(|&number| number != stored) {
                 renumbered.insert(kept.len(), number);
@@ -160,5 +163,5 @@ fn settle_places(
         }
         kept.push(last);
     }
-    (kept, renumbered)
+    Ok((kept, renumbered))
 }

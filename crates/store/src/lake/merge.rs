@@ -88,7 +88,7 @@ impl Merge {
                 if !self.load_all_at(id, &picked)? {
                     break;
                 }
-                self.pick_settled(id, &mut picked);
+                self.pick_settled(id, &mut picked)?;
             } else {
                 if !self.inputs[least].is_loaded() && !self.load(least, &picked)? {
                     break;
@@ -148,14 +148,14 @@ impl Merge {
     }
 
     /// Picks the record that counts among the heads with this id, and steps over the others.
-    fn pick_settled(&mut self, id: RecordId, picked: &mut Picked) {
+    fn pick_settled(&mut self, id: RecordId, picked: &mut Picked) -> Result<(), Fault> {
         let mut versions: Vec<(Version, usize, usize)> = Vec::new();
         for (at, input) in self.inputs.iter_mut().enumerate() {
             if input.head != Some(id) {
                 continue;
             }
-            if let Some(loaded) = &input.loaded {
-                versions.push((loaded.version(), at, loaded.row));
+            if let Some(loaded) = &mut input.loaded {
+                versions.push((loaded.version()?, at, loaded.row));
             }
             input.advance(1);
         }
@@ -168,6 +168,7 @@ impl Merge {
             }
             picked.rows.push((input, row));
         }
+        Ok(())
     }
 
     fn put_together(&self, picked: &Picked) -> Result<RecordBatch, Fault> {
@@ -248,11 +249,11 @@ impl Input {
 }
 
 impl Loaded {
-    fn version(&self) -> Version {
-        Version {
+    fn version(&mut self) -> Result<Version, Fault> {
+        Ok(Version {
             sequence: self.keys.sequence(self.row),
-            digest: self.keys.digest(self.row),
+            digest: self.keys.digest_of(&self.batch, self.row)?,
             revision: self.keys.revision(self.row),
-        }
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! Reads the records of a part from its first to its last, in the stored schema, a batch at a time.
+//! Reads the records of a part in file order, in the stored schema, a batch at a time.
 //!
 //! Exports do not read like this: they choose rows and keep dictionaries (`select`).
 
@@ -8,7 +8,6 @@ use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 use arrow_select::take::take;
-use std::ops::Range;
 use std::sync::Arc;
 use tollbook_columns::layout::stored_schema;
 use tollbook_columns::parquet_file::{PartFile, PartRows, PartSource, RowChoice};
@@ -17,7 +16,7 @@ use tollbook_kit::fault::{Fault, ResultExt};
 /// Batches of a part in file order.
 pub(crate) struct PartBatches {
     file: PartFile,
-    row_groups: Range<usize>,
+    row_groups: std::vec::IntoIter<usize>,
     columns: Vec<usize>,
     schema: SchemaRef,
     batch_rows: usize,
@@ -38,14 +37,21 @@ impl PartBatches {
         let file =
             PartFile::open(PartSource::new(blobs.open(path)?)).map_err(|fault| fault.with_context(path))?;
         let schema: Schema = stored_schema().project(columns).fault("choosing columns of a part")?;
+        let row_groups: Vec<usize> = (0..file.metadata().num_row_groups()).collect();
         Ok(Self {
-            row_groups: 0..file.metadata().num_row_groups(),
+            row_groups: row_groups.into_iter(),
             file,
             columns: columns.to_vec(),
             schema: Arc::new(schema),
             batch_rows,
             current: None,
         })
+    }
+
+    /// Only these row groups, in this order.
+    pub(crate) fn of_row_groups(mut self, row_groups: Vec<usize>) -> Self {
+        self.row_groups = row_groups.into_iter();
+        self
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, Fault> {

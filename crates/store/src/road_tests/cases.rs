@@ -173,6 +173,87 @@ fn versions_that_ingest_did_not_connect_are_numbered_by_compaction() {
 }
 
 #[test]
+fn compacted_records_that_come_again_after_a_restart_are_counted_exactly() {
+    block_on(async {
+        let mut world = World::new(StoreConfig { part_rows: 100, ..small_config() });
+        let mut expected = Expected::default();
+        let first = many(0..900, 1);
+        assert_eq!(world.submit(&first).await.unwrap(), expected.take(&first));
+        world.compaction.compact_now().await.unwrap();
+        let mixed: Vec<Call> = (880..960).map(|key| Call { key, seconds: i64::from(key % 2) }).collect();
+        let resent = [
+            many(450..451, 1),
+            many(450..452, 2),
+            first.clone(),
+            many(0..900, 1),
+            mixed.clone(),
+            mixed,
+            many(0..960, 7),
+        ];
+        for calls in resent {
+            world.restart().await;
+            // Twice: what is read for the first time has to be right, and what is remembered of it.
+            for _ in 0..2 {
+                assert_eq!(world.submit(&calls).await.unwrap(), expected.take(&calls));
+            }
+            expected.check(&world.read().await);
+        }
+        world.compaction.compact_now().await.unwrap();
+        let seen = world.read().await;
+        for (id, (seconds, revision)) in &expected.latest {
+            assert_eq!((seen.latest[id].seconds, seen.latest[id].revision), (*seconds, *revision));
+        }
+    });
+}
+
+#[test]
+fn of_a_record_in_several_parts_the_latest_content_decides() {
+    block_on(async {
+        let mut world = World::new(small_config());
+        let mut expected = Expected::default();
+        let today = |keys: std::ops::Range<u16>, seconds| -> Vec<Call> {
+            many(keys, seconds).into_iter().filter(|call| call.key % 3 == 2).collect()
+        };
+        for calls in [today(0..300, 1), today(90..210, 2)] {
+            assert_eq!(world.submit(&calls).await.unwrap(), expected.take(&calls));
+            world.compact_when_due().await;
+            world.restart().await;
+        }
+        let snapshot = world.snapshot().await;
+        assert_eq!(snapshot.parts.iter().map(|part| part.unsettled).collect::<Vec<_>>(), [false, true]);
+        assert_eq!(snapshot.batches, []);
+        // The first ones are in one part only, but what is read with them is not.
+        for calls in [today(0..90, 1), today(90..210, 2), today(120..150, 1), today(0..300, 2)] {
+            assert_eq!(world.submit(&calls).await.unwrap(), expected.take(&calls));
+        }
+        expected.check(&world.read().await);
+    });
+}
+
+#[test]
+fn records_of_the_lake_that_come_again_at_once_are_counted_once_each() {
+    block_on(async {
+        let mut world = World::new(small_config());
+        let calls = many(0..300, 1);
+        world.submit(&calls).await.unwrap();
+        world.compaction.compact_now().await.unwrap();
+        world.restart().await;
+        let mut tasks = tokio::task::JoinSet::new();
+        for client in 0..8u16 {
+            let mut sink = world.intake.open(&tenant(), Dataset::Cdr);
+            let of_client = many(30 * client..30 * client + 90, 1);
+            of_client.iter().for_each(|call| sink.push(&call.record()));
+            tasks.spawn(sink.commit());
+        }
+        for committed in tasks.join_all().await {
+            let committed = committed.unwrap();
+            assert_eq!((committed.accepted, committed.duplicates, committed.sequences), (90, 90, None));
+        }
+        assert_eq!(world.read().await.watermark, 300);
+    });
+}
+
+#[test]
 fn thousands_of_single_records_are_compacted_in_bounded_steps() {
     block_on(async {
         let world = World::new(StoreConfig { compact_batches: 100, ..small_config() });

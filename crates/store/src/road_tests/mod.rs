@@ -137,6 +137,14 @@ impl World {
         self.intake = start_intake(config, catalog, blobs, snapshots, ids, clock, supervisor);
     }
 
+    /// One round of compaction as time brings it: batches are old enough, and a day that is not over keeps its parts.
+    async fn compact_when_due(&self) {
+        self.clock.advance(self.config.compact_age);
+        let before = self.compaction.status().rounds;
+        self.compaction.start(Arc::new(Notify::new()), &self.supervisor);
+        wait_until(|| self.compaction.status().rounds > before).await;
+    }
+
     async fn submit(&self, calls: &[Call]) -> Result<Committed, Fault> {
         let mut sink = self.intake.open(&tenant(), Dataset::Cdr);
         for call in calls {

@@ -53,11 +53,7 @@ async fn run(steps: Vec<Step>, config: StoreConfig, exact: bool) {
             Step::SubmitTogether(submissions) => together(&world, &mut expected, submissions).await,
             Step::Compact { force: true } => world.compaction.compact_now().await.unwrap(),
             Step::Compact { force: false } => {
-                let late = world.config.compact_age;
-                world.clock.advance(late);
-                let before = world.compaction.status().rounds;
-                world.compaction.start(Arc::new(Notify::new()), &world.supervisor);
-                wait_until(|| world.compaction.status().rounds > before).await;
+                world.compact_when_due().await;
                 world.restart().await;
             }
             Step::Restart => world.restart().await,
