@@ -31,6 +31,11 @@ impl<K: Eq + Hash, V: Clone> Remembered<K, V> {
         (now < *until).then(|| value.clone())
     }
 
+    /// Forgets everything, because what was looked up has changed.
+    pub(crate) fn forget_all(&self) {
+        self.values.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Remembers a value that was just looked up.
     pub(crate) fn keep(&self, key: K, value: V) {
         let now = self.clock.monotonic();

@@ -19,6 +19,8 @@ pub const TOKEN_LENGTH: std::ops::RangeInclusive<usize> = 20..=200;
 /// How long a revoked token may still work.
 const HOLDER_LIFE: Duration = Duration::from_secs(2);
 const MOST_HOLDERS: usize = 4096;
+/// Name of the one token that the operator, or else the first start, brings in.
+const BOOTSTRAP: &str = "bootstrap";
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 const RANDOM_CHARACTERS: usize = 40;
 const CHECK_CHARACTERS: usize = 6;
@@ -59,8 +61,10 @@ impl TokenCheck {
         Ok(caller)
     }
 
-    /// Sees to it that somebody can get in: registers the operator's own token, or, when there is none at all, makes
-    /// one and answers it, to be shown once. For the start of the process.
+    /// Sees to it that somebody can get in: takes the operator's own token, or, when there is none at all, makes one
+    /// and answers it, to be shown once. For the start of the process.
+    ///
+    /// There is one such token: an own one replaces the former, given or made, from the next request on.
     ///
     /// # Errors
     /// `invalid` when the operator's token has a wrong form; `storage_full`, `unavailable` or `internal`.
@@ -72,29 +76,28 @@ impl TokenCheck {
                     "must be 20 to 200 printable ASCII characters",
                 ));
             }
-            self.register(own.reveal()).await?;
+            self.set_bootstrap(own.reveal()).await?;
             return Ok(None);
         }
         if self.tokens.count().await? > 0 {
             return Ok(None);
         }
         let token = self.make();
-        self.register(token.reveal()).await?;
+        self.set_bootstrap(token.reveal()).await?;
         Ok(Some(token))
     }
 
-    async fn register(&self, token: &str) -> Result<(), Fault> {
-        let hash = hash_of(token);
-        if self.tokens.holder(hash).await?.is_some() {
-            return Ok(());
-        }
+    async fn set_bootstrap(&self, token: &str) -> Result<(), Fault> {
         let holder = TokenHolder {
             id: self.ids.next_id(),
             tenant: TenantName::default_tenant(),
             role: Role::Admin,
-            name: "bootstrap".into(),
+            name: BOOTSTRAP.into(),
         };
-        self.tokens.put(hash, holder).await
+        self.tokens.put_only(hash_of(token), holder).await?;
+        // Holders of the former one must not get in for as long as they would be remembered.
+        self.remembered.forget_all();
+        Ok(())
     }
 
     /// A new token: `tb_`, 200 random bits, and a checksum by which scanners of source code tell it from other text.

@@ -29,7 +29,8 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Opens the data folder, starts everything, and takes requests. `own_token` is registered beside those there are.
+    /// Opens the data folder, starts everything, and takes requests. `own_token` replaces the
+    /// former admin token.
     ///
     /// # Errors
     /// `conflict` when the port or the folder is in use; `invalid` for wrong source files or a wrong token; whatever

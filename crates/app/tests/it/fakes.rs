@@ -248,6 +248,15 @@ impl Tokens for World {
         self.tokens.lock().unwrap().insert(hash, holder);
         Ok(())
     }
+    async fn put_only(&self, hash: [u8; 32], mut holder: TokenHolder) -> Result<(), Fault> {
+        let mut tokens = self.tokens.lock().unwrap();
+        tokens.retain(|known, other| *known == hash || other.name != holder.name);
+        if let Some(known) = tokens.get(&hash) {
+            holder.id = known.id;
+        }
+        tokens.insert(hash, holder);
+        Ok(())
+    }
     async fn count(&self) -> Result<u64, Fault> {
         Ok(self.tokens.lock().unwrap().len() as u64)
     }

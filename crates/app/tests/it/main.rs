@@ -180,19 +180,31 @@ async fn requests_carry_normal_forms_and_the_rows_that_the_use_case_holds() {
 }
 
 #[tokio::test]
-async fn the_first_token_is_made_once_and_an_own_one_is_added() {
+async fn the_first_token_is_made_once_and_an_own_one_replaces_it() {
     let world = World::new();
     let app = App::new(world.ports());
     app.tenants.bootstrap().await.unwrap();
     let made = app.tokens.bootstrap(None).await.unwrap().expect("nobody could get in otherwise");
     assert!(made.reveal().starts_with("tb_") && made.reveal().len() == 49, "{}", made.reveal().len());
     assert!(app.tokens.bootstrap(None).await.unwrap().is_none(), "it is shown once");
+    assert_eq!(app.tokens.authenticate(made.reveal()).await.unwrap().role, Role::Admin);
+    let former = Secret::new("a-former-token-of-the-operator".to_owned());
     let own = Secret::new("a-token-of-the-operator".to_owned());
-    assert!(app.tokens.bootstrap(Some(&own)).await.unwrap().is_none());
-    for token in [made.reveal(), own.reveal()] {
-        assert_eq!(app.tokens.authenticate(token).await.unwrap().role, Role::Admin);
-    }
-    for wrong in ["", "short", "a-token-of-somebody-else", "ünïcode-is-not-taken-here"] {
+    assert!(app.tokens.bootstrap(Some(&former)).await.unwrap().is_none());
+    let id = app.tokens.authenticate(former.reveal()).await.unwrap().token;
+    app.tokens.bootstrap(Some(&former)).await.unwrap();
+    assert_eq!(
+        app.tokens.authenticate(former.reveal()).await.unwrap().token,
+        id,
+        "the same value changes nothing"
+    );
+    app.tokens.bootstrap(Some(&own)).await.unwrap();
+    assert!(app.tokens.bootstrap(None).await.unwrap().is_none());
+    assert_eq!(app.tokens.authenticate(own.reveal()).await.unwrap().role, Role::Admin);
+    // The clock stands still: both former ones would still be remembered.
+    for wrong in
+        [made.reveal(), former.reveal(), "", "short", "a-token-of-somebody-else", "ünïcode-is-not-taken-here"]
+    {
         assert_eq!(
             app.tokens.authenticate(wrong).await.unwrap_err().code(),
             Code::Unauthenticated,

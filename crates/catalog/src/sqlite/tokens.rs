@@ -40,6 +40,35 @@ impl Tokens for SqliteCatalog {
         self.commit(doing, transaction).await
     }
 
+    async fn put_only(&self, hash: [u8; 32], holder: TokenHolder) -> Result<(), Fault> {
+        let doing = "replacing a token";
+        let now_ms = self.clock.now_ms();
+        let mut transaction = self.begin_write(doing).await?;
+        sqlx::query("DELETE FROM tokens WHERE tenant = $1 AND name = $2 AND hash <> $3")
+            .bind(holder.tenant.as_str())
+            .bind(holder.name.as_str())
+            .bind(hash.to_vec())
+            .execute(&mut *transaction)
+            .await
+            .map_err(|error| self.write_failed(doing, error))?;
+        // Without a change nothing is written, so that a start with the same token needs no room on the disk.
+        sqlx::query(
+            "INSERT INTO tokens (hash, id, tenant, role, name, created_at_ms) VALUES ($1, $2, $3, $4, $5, $6) \
+             ON CONFLICT (hash) DO UPDATE SET tenant = excluded.tenant, role = excluded.role, name = excluded.name \
+             WHERE (tenant, role, name) <> (excluded.tenant, excluded.role, excluded.name)",
+        )
+        .bind(hash.to_vec())
+        .bind(stored::id_column(&holder.id))
+        .bind(holder.tenant.as_str())
+        .bind(holder.role.name())
+        .bind(holder.name)
+        .bind(now_ms)
+        .execute(&mut *transaction)
+        .await
+        .map_err(|error| self.write_failed(doing, error))?;
+        self.commit(doing, transaction).await
+    }
+
     async fn count(&self) -> Result<u64, Fault> {
         let doing = "counting tokens";
         let count: i64 = sqlx::query_scalar("SELECT count(*) FROM tokens")

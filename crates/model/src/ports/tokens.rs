@@ -34,6 +34,13 @@ pub trait Tokens: Send + Sync {
     /// `unavailable` or `internal`.
     async fn put(&self, hash: [u8; 32], holder: TokenHolder) -> Result<(), Fault>;
 
+    /// Registers a token as the only one of its tenant with its name: in the same transaction, every other one of that
+    /// name stops being known. A hash that is known keeps its id and gets the rest of the new holder.
+    ///
+    /// # Errors
+    /// `storage_full`, `unavailable` or `internal`; then the former ones are still known.
+    async fn put_only(&self, hash: [u8; 32], holder: TokenHolder) -> Result<(), Fault>;
+
     /// How many there are.
     ///
     /// # Errors

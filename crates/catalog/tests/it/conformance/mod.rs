@@ -58,7 +58,9 @@ macro_rules! conformance {
         conformance!(@ $fresh, tenants: [
             tenants_come_back_with_their_keys, a_change_replaces_policy_and_keys, a_tenant_without_key_is_refused,
         ]);
-        conformance!(@ $fresh, tokens: [a_token_is_found_by_its_hash_alone]);
+        conformance!(@ $fresh, tokens: [
+            a_token_is_found_by_its_hash_alone, a_token_can_replace_all_others_of_its_name,
+        ]);
     };
     (@ $fresh:path, $topic:ident: [$($promise:ident),+ $(,)?]) => {
         mod $topic {
