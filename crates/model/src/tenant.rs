@@ -63,4 +63,47 @@ impl Tenant {
     pub fn newest_key(&self) -> &PseudonymKey {
         self.pseudonym_keys.last().expect("a tenant has at least one pseudonym key")
     }
+
+    /// A digest of a record's content as its source key may show it, 32 hexadecimal digits.
+    ///
+    /// Keys can be exported, and a caller's number is a short secret: whoever knows the rest of a record could try all
+    /// numbers against a bare digest. So a tenant with pseudonyms gets it keyed; always with its first key, so that
+    /// the same body keeps its ids when the keys are rotated.
+    pub fn shown_digest(&self, digest: u128) -> String {
+        let bare = format!("{digest:032x}");
+        match (self.caller_numbers, self.pseudonym_keys.first()) {
+            (CallerNumbers::Pseudonym, Some(key)) => {
+                let keyed = key.pseudonym(&bare);
+                keyed.rsplit('_').next().map_or(bare, str::to_owned)
+            }
+            _ => bare,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_keyed_where_numbers_are_hidden_and_survive_a_rotation() {
+        let tenant = |caller_numbers, keys: &[u8]| Tenant {
+            name: TenantName::default_tenant(),
+            caller_numbers,
+            pseudonym_keys: (1..).zip(keys).map(|(at, key)| PseudonymKey::new(at, [*key; 32])).collect(),
+            cdr_retention_days: 400,
+        };
+        let digest = 0xABC;
+        let bare = format!("{digest:032x}");
+        assert_eq!(tenant(CallerNumbers::Plain, &[1]).shown_digest(digest), bare);
+        let keyed = tenant(CallerNumbers::Pseudonym, &[1]).shown_digest(digest);
+        assert_eq!((keyed.len(), keyed == bare), (32, false));
+        assert_eq!(tenant(CallerNumbers::Pseudonym, &[1, 2]).shown_digest(digest), keyed, "rotated");
+        assert_ne!(
+            tenant(CallerNumbers::Pseudonym, &[2]).shown_digest(digest),
+            keyed,
+            "another tenant's key"
+        );
+        assert_ne!(tenant(CallerNumbers::Pseudonym, &[1]).shown_digest(digest + 1), keyed);
+    }
 }

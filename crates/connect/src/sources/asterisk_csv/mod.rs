@@ -80,7 +80,7 @@ impl Connector for AsteriskCsv {
         let mut rows = Rows::new(source, tenant, body.received_at_ms, sink);
         let mut file =
             File { settings: &settings, bytes: delimited::without_mark(body.bytes), previous_width: 0 };
-        let mut occurrences = Occurrences::default();
+        let mut occurrences = Occurrences::new(tenant);
         let mut fields = Fields::default();
         let (mut at, mut line) = (0, 1);
         while at < file.bytes.len() {

@@ -44,7 +44,7 @@ impl Connector for ProfiledCsv {
         let (mut at, mut line) = (0, 1);
         let mut columns: Option<Columns> = None;
         let mut skip = profile.skip_rows;
-        let mut occurrences = Occurrences::default();
+        let mut occurrences = Occurrences::new(tenant);
         if !profile.header {
             columns = Some(Columns::named(&profile, profile.columns.clone())?);
         }
