@@ -155,41 +155,77 @@ pub fn is_pseudonym(text: &str) -> bool {
         && digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Replaces the caller's number in every field of an external call's record and seals the original.
+/// Fields of which nothing is known but that a source may write the caller's number into them. `called_party` is not
+/// among them: it stays in clear even when somebody calls himself.
+const SUSPECT_FIELDS: [CallField; 10] = [
+    CallField::CallGroup,
+    CallField::CallId,
+    CallField::DisconnectReason,
+    CallField::CalledName,
+    CallField::DialledNumber,
+    CallField::Did,
+    CallField::AccountCode,
+    CallField::TenantHint,
+    CallField::RecordingRef,
+    CallField::SourceKey,
+];
+
+/// Replaces the caller's number in an external call's record and seals the original.
+///
+/// `calling_party`, `source_number_out` and `cli` are his by their meaning and always become pseudonyms; other fields do
+/// when they hold nothing but the number of `calling_party` or `cli`, in any spelling. `caller_name`, and values of
+/// `extra` that hold one of the two, are taken away.
 ///
 /// # Errors
 /// None in practice; pseudonyms always fit their fields.
 pub fn pseudonymise(record: &mut CallRecord<'_>, key: &PseudonymKey) -> Result<(), FieldProblem> {
     record.clear(CallField::CallerName);
-    if let Some(number) = record.text(CallField::SourceNumberOut)
-        && !number.is_empty()
-        && !is_pseudonym(number)
-    {
-        let pseudonym = key.pseudonym(number);
-        record.set_text(CallField::SourceNumberOut, pseudonym)?;
+    if let Some(number) = clear_number(record, CallField::SourceNumberOut) {
+        record.set_text(CallField::SourceNumberOut, key.pseudonym(&number))?;
     }
-    let original = match record.text(CallField::CallingParty) {
-        Some(number) if !number.is_empty() && !is_pseudonym(number) => number.to_owned(),
-        _ => return Ok(()),
-    };
-    let normal = normal_form(&original).into_owned();
+    if let Some(number) = clear_number(record, CallField::Cli) {
+        let pseudonym = key.pseudonym(&number);
+        hide_elsewhere(record, &normal_form(&number), &pseudonym)?;
+        record.set_text(CallField::Cli, pseudonym)?;
+    }
+    let Some(original) = clear_number(record, CallField::CallingParty) else { return Ok(()) };
+    let normal = normal_form(&original);
     let pseudonym = key.pseudonym_of_normal_form(&normal);
+    hide_elsewhere(record, &normal, &pseudonym)?;
     record.set_sealed_calling_party(key.seal(&original, &normal, &pseudonym));
     record.set_text(CallField::CallingParty, pseudonym)?;
-    let all_digits = normal.bytes().all(|b| b.is_ascii_digit());
-    if all_digits && normal.len() >= SHOWN_FROM_DIGITS {
+    if is_digits(&normal) && normal.len() >= SHOWN_FROM_DIGITS {
         record.set_text(CallField::CallingLast4, normal[normal.len() - 4..].to_owned())?;
     } else {
         record.clear(CallField::CallingLast4);
     }
-    if all_digits {
+    Ok(())
+}
+
+/// The number of a field that is still in clear.
+fn clear_number(record: &CallRecord<'_>, field: CallField) -> Option<String> {
+    record.text(field).filter(|number| !number.is_empty() && !is_pseudonym(number)).map(str::to_owned)
+}
+
+/// Hides a number wherever else it stands in the record.
+fn hide_elsewhere(record: &mut CallRecord<'_>, normal: &str, pseudonym: &str) -> Result<(), FieldProblem> {
+    for field in SUSPECT_FIELDS {
+        if record.text(field).is_some_and(|text| normal_form(text) == normal) {
+            record.set_text(field, pseudonym.to_owned())?;
+        }
+    }
+    if is_digits(normal) {
         // The national spelling lacks the country code: the last seven digits give a number away as well.
         let needle = &normal[normal.len().saturating_sub(SHOWN_FROM_DIGITS)..];
         record.retain_extra(|_, value| !holds_digits(value, needle));
     } else {
-        record.retain_extra(|_, value| !value.to_lowercase().contains(&normal));
+        record.retain_extra(|_, value| !value.to_lowercase().contains(normal));
     }
     Ok(())
+}
+
+fn is_digits(normal: &str) -> bool {
+    normal.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn holds_digits(value: &str, needle: &str) -> bool {
@@ -226,6 +262,62 @@ mod tests {
         }
         let usual = key.seal("+442071234567", "442071234567", &key.pseudonym("+442071234567"));
         assert_eq!(usual.len(), 7, "one byte, and half a byte a digit");
+    }
+
+    #[test]
+    fn the_callers_number_is_hidden_in_every_field_that_holds_just_it() {
+        let key = PseudonymKey::new(1, [9; 32]);
+        let mut record = CallRecord::new();
+        for (field, text) in [
+            (CallField::CallingParty, "+44 20 7123 4567"),
+            (CallField::Cli, "02071234567"),
+            (CallField::SourceNumberOut, "442071234567"),
+            (CallField::CallerName, "A. Person"),
+            (CallField::CalledParty, "+442071234567"),
+            (CallField::DialledNumber, "00442071234567"),
+            (CallField::CalledName, "020 7123-4567"),
+            (CallField::DisconnectReason, "Normal call clearing"),
+            (CallField::SourceKey, "442071234567-1"),
+            (CallField::CallId, "442071234567"),
+        ] {
+            record.set_text(field, text).unwrap();
+        }
+        record.push_extra("pai", "sip:02071234567@carrier");
+        record.push_extra("context", "from-trunk");
+        pseudonymise(&mut record, &key).unwrap();
+
+        let (international, national) = (key.pseudonym("442071234567"), key.pseudonym("02071234567"));
+        for (field, wanted) in [
+            (CallField::CallingParty, Some(international.as_str())),
+            (CallField::Cli, Some(&national)),
+            (CallField::SourceNumberOut, Some(&international)),
+            (CallField::CallerName, None),
+            (CallField::CalledParty, Some("+442071234567")),
+            (CallField::DialledNumber, Some(&international)),
+            (CallField::CalledName, Some(&national)),
+            (CallField::DisconnectReason, Some("Normal call clearing")),
+            (CallField::SourceKey, Some("442071234567-1")),
+            (CallField::CallId, Some(&international)),
+        ] {
+            assert_eq!(record.text(field), wanted, "{field:?}");
+        }
+        assert_eq!(record.extra().len(), 1, "{:?}", record.extra());
+
+        let once = record.clone();
+        pseudonymise(&mut record, &PseudonymKey::new(2, [8; 32])).unwrap();
+        for field in CallField::ALL {
+            assert_eq!(record.get(field), once.get(field), "pseudonyms stay what they are: {field:?}");
+        }
+    }
+
+    #[test]
+    fn a_presented_number_is_hidden_without_a_calling_party_too() {
+        let mut record = CallRecord::new();
+        record.set_text(CallField::Cli, "+442071234567").unwrap();
+        let key = PseudonymKey::new(1, [9; 32]);
+        pseudonymise(&mut record, &key).unwrap();
+        assert_eq!(record.text(CallField::Cli), Some(key.pseudonym("442071234567").as_str()));
+        assert_eq!(record.sealed_calling_party(), None);
     }
 
     #[test]
