@@ -20,7 +20,7 @@ pub(crate) fn on_error(given: &mut Parameters) -> OnError {
     }
 }
 
-/// The form of a native body: as its type says, else as its first character does.
+/// The form of a native body: as its type says, else as its first character does. An empty one is of any form.
 ///
 /// # Errors
 /// `unsupported_media` when neither tells.
@@ -33,7 +33,7 @@ pub(crate) fn record_form(content_type: Option<&str>, body: &[u8]) -> Result<Rec
         ("application/x-ndjson" | "application/ndjson" | "application/jsonl", _) => Ok(RecordForm::Ndjson),
         ("text/csv", _) => Ok(RecordForm::Csv),
         (_, Some(b'[')) => Ok(RecordForm::JsonArray),
-        (_, Some(b'{')) | ("application/json", _) => Ok(RecordForm::Ndjson),
+        (_, Some(b'{') | None) | ("application/json", _) => Ok(RecordForm::Ndjson),
         _ => Err(Fault::new(
             Code::UnsupportedMedia,
             "the form of the body is not clear; send Content-Type application/x-ndjson, application/json or text/csv",
@@ -56,7 +56,9 @@ mod tests {
             (Some("application/x-www-form-urlencoded"), "\u{feff}[", Some(JsonArray)),
             (None, "\n {", Some(Ndjson)),
             (None, "id,start_at\n", None),
-            (None, "", None),
+            (None, "", Some(Ndjson)),
+            (None, " \n", Some(Ndjson)),
+            (Some("text/plain"), "", Some(Ndjson)),
         ] {
             assert_eq!(record_form(content_type, body.as_bytes()).ok(), form, "{content_type:?} {body}");
         }
