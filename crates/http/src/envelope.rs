@@ -26,11 +26,7 @@ pub(crate) async fn envelop(State(api): State<Arc<Api>>, request: Request, next:
     };
     if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
         log(&refusal, id, &route);
-        let allow = response.headers_mut().remove(http::header::ALLOW);
         response = errors::render(&refusal, id);
-        if let Some(allow) = allow {
-            response.headers_mut().insert(http::header::ALLOW, allow);
-        }
     }
     if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
         response.headers_mut().insert(REQUEST_ID, id);

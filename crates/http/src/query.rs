@@ -97,11 +97,13 @@ impl Parameters {
         self.faults.push(Detail { name: name.to_owned(), reason: "is required".into(), kind });
     }
 
-    /// Everything that is wrong, in one fault.
+    /// Everything that is wrong, in one fault. Unknown names come first: a slip in a name often makes another fault
+    /// (what should have been there is missing), and the answer as a whole speaks of the first.
     ///
     /// # Errors
     /// `invalid`, when anything is.
-    pub(crate) fn finish(self) -> Result<(), Fault> {
+    pub(crate) fn finish(mut self) -> Result<(), Fault> {
+        self.faults.sort_by_key(|fault| fault.kind != InvalidKind::UnknownParameter);
         if self.faults.is_empty() { Ok(()) } else { Err(Fault::from_details(self.faults)) }
     }
 }
@@ -133,6 +135,6 @@ mod tests {
         );
         let fault = parameters.finish().unwrap_err();
         let names: Vec<_> = fault.details().iter().map(|detail| detail.name.as_str()).collect();
-        assert_eq!(names, ["c", "x", "a", "b"]);
+        assert_eq!(names, ["x", "c", "a", "b"]);
     }
 }

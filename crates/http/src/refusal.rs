@@ -22,8 +22,8 @@ pub(crate) struct Refusal {
 pub(crate) enum Cause {
     /// A fault of any room.
     Fault(Arc<Fault>),
-    /// The path exists, but not for this method.
-    MethodNotAllowed,
+    /// The path exists, but not for this method; for these. `None` where the router itself says which.
+    MethodNotAllowed(Option<&'static str>),
 }
 
 impl Refusal {
@@ -32,9 +32,14 @@ impl Refusal {
         Fault::new(Code::NotFound, text).into()
     }
 
-    /// The path exists, but not for this method.
+    /// The path exists, but not for this method. The router adds the methods that it is for.
     pub(crate) fn method_not_allowed() -> Self {
-        Self { cause: Cause::MethodNotAllowed, challenge_basic: false }
+        Self { cause: Cause::MethodNotAllowed(None), challenge_basic: false }
+    }
+
+    /// The path exists, but only for these methods, written as in `Allow`.
+    pub(crate) fn allowed_are(methods: &'static str) -> Self {
+        Self { cause: Cause::MethodNotAllowed(Some(methods)), challenge_basic: false }
     }
 
     /// The same refusal, on a route where a password is taken too.

@@ -87,7 +87,16 @@ async fn refusals_are_problem_documents_in_the_order_of_the_contract() {
         ("admin", "GET /nothing", "", 404, "not-found"),
         ("none", "GET /api/v1/dog/export?from=x", "", 404, "not-found"),
         ("none", "POST /api/v1/kpis/records", "a", 404, "not-found"),
+        ("none", "POST /api/v1/unknown/export", "", 404, "not-found"),
+        ("none", "DELETE /api/v1/unknown/export/estimate", "", 404, "not-found"),
+        ("none", "GET /api/v1/kpis/records", "", 404, "not-found"),
+        ("none", "PUT /api/v1/schemas/dog.json", "", 404, "not-found"),
+        ("none", "PUT /api/v1/schemas/cdr/v2.json", "", 404, "not-found"),
+        ("none", "PUT /api/v1/schemas/cdr.json", "", 405, "method-not-allowed"),
+        ("none", "PUT /api/v1/schemas/cdr/v1.json", "", 405, "method-not-allowed"),
+        ("none", "PATCH /api/v1/sources/none", "", 405, "method-not-allowed"),
         ("none", "POST /api/v1/cdr/export", "", 405, "method-not-allowed"),
+        ("none", "POST /api/v1/cdr/export/estimate", "", 405, "method-not-allowed"),
         ("none", "GET /api/v1/cdr/records", "", 405, "method-not-allowed"),
         ("none", "GET /api/v1/cdr/export?nonsense=1", "", 401, "unauthorized"),
         ("none", "GET /api/v1/cdr/export?token=token-of-the-role-called-admin", "", 401, "unauthorized"),
@@ -99,6 +108,8 @@ async fn refusals_are_problem_documents_in_the_order_of_the_contract() {
         ("admin", "GET /api/v1/cdr/export", "", 400, "missing-parameter"),
         ("admin", "GET /api/v1/cdr/export?from=2026-01-01&directon=inbound", "", 400, "unknown-parameter"),
         ("admin", "GET /api/v1/cdr/export?from=2026-01-06&to=2026-01-05", "", 400, "invalid-parameter"),
+        ("admin", "GET /api/v1/cdr/export?form=2026-01-01&tz=%FF", "", 400, "unknown-parameter"),
+        ("admin", "GET /api/v1/cdr/export?tz=Mars/Base", "", 400, "invalid-parameter"),
         ("admin", "GET /api/v1/cdr/export/estimate?from=yesterday", "", 400, "invalid-parameter"),
         ("admin", "GET /api/v1/sources?x=1", "", 400, "unknown-parameter"),
         ("admin", "GET /api/v1/sources/none", "", 404, "not-found"),
@@ -120,6 +131,14 @@ async fn refusals_are_problem_documents_in_the_order_of_the_contract() {
         assert_eq!(answer.header("www-authenticate").is_some(), status == 401, "{line}");
         assert_eq!(answer.json().get("code").is_some(), status == 401, "{line}");
         assert_eq!(answer.header("allow").is_some(), status == 405, "{line}");
+        if let Some(first) = answer.json()["errors"].get(0) {
+            let told = format!("{}: {}", first["name"].as_str().unwrap(), first["reason"].as_str().unwrap());
+            assert_eq!(
+                answer.json()["detail"],
+                told,
+                "{line}: type, detail and first error are of one fault"
+            );
+        }
     }
     let both = service.as_admin("GET /api/v1/cdr/export?from=2026-01-01&format=xlsx&tz=Mars/Base", b"").await;
     assert_eq!(both.json()["errors"].as_array().unwrap().len(), 2);
@@ -225,6 +244,7 @@ async fn records_are_taken_in_every_packing() {
     assert!(again["first_sequence"].is_null() && again["last_sequence"].is_null());
     let empty = service.ingest(NDJSON, b"").await;
     assert_eq!((empty.status, empty.json()["accepted"].as_u64()), (200, Some(0)));
+    assert_eq!(service.ingest("X: y", b"").await.text(), empty.text(), "an empty body needs no type");
 
     let rejected = service.ingest(NDJSON, b"f\n!\n").await;
     assert_eq!(problem(&rejected), (400, "malformed-body".into()));

@@ -3,7 +3,7 @@
 use crate::refusal::{Cause, Refusal};
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -21,7 +21,7 @@ type Kind = (StatusCode, &'static str, &'static str);
 /// The problem document of a refusal.
 pub(crate) fn render(refusal: &Refusal, request: Uuid) -> Response {
     let (kind, detail, details) = match &refusal.cause {
-        Cause::MethodNotAllowed => {
+        Cause::MethodNotAllowed(_) => {
             let kind = (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed");
             (kind, "this path does not take this method; see Allow", &[][..])
         }
@@ -63,7 +63,12 @@ fn add_headers(response: &mut Response, refusal: &Refusal) {
     }
     let known = match &refusal.cause {
         Cause::Fault(fault) => fault.retry_after(),
-        Cause::MethodNotAllowed => None,
+        Cause::MethodNotAllowed(methods) => {
+            if let Some(methods) = methods {
+                headers.insert(ALLOW, HeaderValue::from_static(methods));
+            }
+            None
+        }
     };
     let expected = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
     if let Some(wait) = known.or(expected.then_some(RETRY_LATER)) {
@@ -94,17 +99,13 @@ fn kind_of(fault: &Fault) -> Kind {
     }
 }
 
-/// The kind of an answer with several faults is the one that the caller must mend first.
+/// The kind of an answer with several faults is that of the first, which its text speaks of too.
 fn invalid_kind(details: &[Detail]) -> Kind {
-    let has = |kind| details.iter().any(|detail| detail.kind == kind);
-    let (suffix, title) = if has(InvalidKind::MalformedBody) {
-        ("malformed-body", "Malformed body")
-    } else if has(InvalidKind::UnknownParameter) {
-        ("unknown-parameter", "Unknown parameter")
-    } else if has(InvalidKind::MissingParameter) {
-        ("missing-parameter", "Missing parameter")
-    } else {
-        ("invalid-parameter", "Invalid parameter")
+    let (suffix, title) = match details.first().map(|detail| detail.kind) {
+        Some(InvalidKind::MalformedBody) => ("malformed-body", "Malformed body"),
+        Some(InvalidKind::UnknownParameter) => ("unknown-parameter", "Unknown parameter"),
+        Some(InvalidKind::MissingParameter) => ("missing-parameter", "Missing parameter"),
+        Some(InvalidKind::InvalidParameter) | None => ("invalid-parameter", "Invalid parameter"),
     };
     (StatusCode::BAD_REQUEST, suffix, title)
 }

@@ -14,7 +14,7 @@ use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{any, get, post, put};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
@@ -27,6 +27,7 @@ use tollbook_model::dataset::Dataset;
 
 type Shared = State<Arc<Api>>;
 type Segment = Result<Path<String>, PathRejection>;
+type Segments = Result<Path<(String, String)>, PathRejection>;
 type Answer = Result<Response, Refusal>;
 
 /// Every native route, below `/api/v1`.
@@ -36,11 +37,11 @@ pub(crate) fn routes() -> Router<Arc<Api>> {
         .route("/sources/{pbx_alias}", put(put_source).get(get_source).delete(remove_source))
         .route("/sources/{pbx_alias}/records", post(post_source_records))
         .route("/schemas", get(schema_index))
-        .route("/schemas/{file}", get(newest_schema))
-        .route("/schemas/{dataset}/{version}", get(schema_version))
-        .route("/{dataset}/records", post(post_records))
-        .route("/{dataset}/export", get(get_export).head(head_export))
-        .route("/{dataset}/export/estimate", get(get_estimate))
+        .route("/schemas/{file}", any(no_schema_method).get(newest_schema))
+        .route("/schemas/{dataset}/{version}", any(no_version_method).get(schema_version))
+        .route("/{dataset}/records", any(no_records_method).post(post_records))
+        .route("/{dataset}/export", any(no_export_method).get(get_export).head(head_export))
+        .route("/{dataset}/export/estimate", any(no_export_method).get(get_estimate))
         // Bodies are bounded where they are read; the framework's own bound is lower than ours.
         .layer(DefaultBodyLimit::disable())
 }
@@ -67,7 +68,7 @@ async fn get_estimate(State(api): Shared, dataset: Segment, request: Request) ->
 }
 
 async fn export_query(api: &Api, dataset: Segment, parts: &Parts) -> Result<(Caller, ExportQuery), Refusal> {
-    let dataset = Dataset::from_name(&segment(dataset)?).ok_or_else(no_dataset)?;
+    let dataset = exported(dataset)?;
     let caller = auth::caller(api, &parts.headers, Schemes::Bearer).await?;
     api.app.exports.permit(&caller, dataset)?;
     let query = export::decode(dataset, Parameters::parse(parts.uri.query()), api.clock.now_ms())?;
@@ -75,10 +76,7 @@ async fn export_query(api: &Api, dataset: Segment, parts: &Parts) -> Result<(Cal
 }
 
 async fn post_records(State(api): Shared, dataset: Segment, request: Request) -> Answer {
-    // Only calls can be posted; the other datasets follow from them or from settings.
-    if Dataset::from_name(&segment(dataset)?) != Some(Dataset::Cdr) {
-        return Err(no_dataset());
-    }
+    posted(dataset)?;
     let (parts, body) = request.into_parts();
     let mut body = RequestBody::new(body, &parts.headers, &api.body_memory);
     let outcome = native_records(&api, &parts, &mut body).await;
@@ -195,6 +193,45 @@ async fn schema_index(State(api): Shared, headers: HeaderMap) -> Response {
 }
 
 async fn newest_schema(State(api): Shared, file: Segment, headers: HeaderMap) -> Answer {
+    let (dataset, form) = schema_file(file)?;
+    Ok(responses::schema(api.app.datasets.view(dataset, form), &headers))
+}
+
+async fn schema_version(State(api): Shared, path: Segments, headers: HeaderMap) -> Answer {
+    let view = api.app.datasets.view(version_file(path)?, SchemaForm::JsonSchema);
+    Ok(responses::schema(view, &headers))
+}
+
+// A path that names nothing is not found, whatever the method: so these look at the name before they refuse the method.
+
+async fn no_export_method(dataset: Segment) -> Refusal {
+    exported(dataset).map_or_else(|refusal| refusal, |_| Refusal::allowed_are("GET,HEAD"))
+}
+
+async fn no_records_method(dataset: Segment) -> Refusal {
+    posted(dataset).map_or_else(|refusal| refusal, |()| Refusal::allowed_are("POST"))
+}
+
+async fn no_schema_method(file: Segment) -> Refusal {
+    schema_file(file).map_or_else(|refusal| refusal, |_| Refusal::allowed_are("GET,HEAD"))
+}
+
+async fn no_version_method(path: Segments) -> Refusal {
+    version_file(path).map_or_else(|refusal| refusal, |_| Refusal::allowed_are("GET,HEAD"))
+}
+
+/// The dataset of an export.
+fn exported(dataset: Segment) -> Result<Dataset, Refusal> {
+    Dataset::from_name(&segment(dataset)?).ok_or_else(no_dataset)
+}
+
+/// Only calls can be posted; the other datasets follow from them or from settings.
+fn posted(dataset: Segment) -> Result<(), Refusal> {
+    if exported(dataset)? == Dataset::Cdr { Ok(()) } else { Err(no_dataset()) }
+}
+
+/// Dataset and form of a newest schema.
+fn schema_file(file: Segment) -> Result<(Dataset, SchemaForm), Refusal> {
     let file = segment(file)?;
     let (name, form) = match file.rsplit_once('.') {
         Some((name, "json")) => (name, SchemaForm::JsonSchema),
@@ -202,18 +239,13 @@ async fn newest_schema(State(api): Shared, file: Segment, headers: HeaderMap) ->
         Some((name, "py")) => (name, SchemaForm::Python),
         _ => return Err(no_schema()),
     };
-    let dataset = Dataset::from_name(name).ok_or_else(no_schema)?;
-    Ok(responses::schema(api.app.datasets.view(dataset, form), &headers))
+    Ok((Dataset::from_name(name).ok_or_else(no_schema)?, form))
 }
 
-async fn schema_version(
-    State(api): Shared,
-    path: Result<Path<(String, String)>, PathRejection>,
-    headers: HeaderMap,
-) -> Answer {
+/// Dataset of one version of a schema; there is one version.
+fn version_file(path: Segments) -> Result<Dataset, Refusal> {
     let Path((name, version)) = path.map_err(|_| no_schema())?;
-    let dataset = Dataset::from_name(&name).filter(|_| version == "v1.json").ok_or_else(no_schema)?;
-    Ok(responses::schema(api.app.datasets.view(dataset, SchemaForm::JsonSchema), &headers))
+    Dataset::from_name(&name).filter(|_| version == "v1.json").ok_or_else(no_schema)
 }
 
 /// A caller who may see and change sources.
