@@ -57,9 +57,9 @@ impl Engine {
         Self { snapshots, manifest, footers: Arc::new(Footers::default()), clock, config }
     }
 
-    fn width(&self) -> Width {
+    fn width(&self, output: &Output) -> Width {
         let workers = self.config.workers.max(1);
-        Width { workers, window: workers + 2 }
+        Width { workers, window: workers + output.results_ahead() }
     }
 
     async fn pin(&self, request: &ExportRequest) -> Result<(Arc<dyn Contents>, Snapshot), Fault> {
@@ -100,9 +100,10 @@ impl DataPlane for Engine {
                 return Err(Fault::internal(format!("the dataset {dataset} is not in journal and lake")));
             }
         };
+        let width = self.width(&output);
         let (worker, writer) = output.split();
         let runtime = tokio::runtime::Handle::current();
-        let chunks = pipeline::run(&runtime, self.width(), source, move |job| worker.encode(job), writer);
+        let chunks = pipeline::run(&runtime, width, source, move |job| worker.encode(job), writer);
         Ok(ExportStream { snapshot_at_ms, watermark, chunks })
     }
 
@@ -142,34 +143,36 @@ fn stored_jobs(
     let selection = &request.selection;
     let predicate = Predicate::new(selection.range, &selection.filters);
     let tasks = plan(snapshot, selection.range);
-    let columns = selection.columns.clone();
-    let mut rows = Rows::new(contents, snapshot, tasks, predicate, columns, output.copies());
+    let columns: Arc<[usize]> = selection.columns.clone().into();
+    let mut rows = Rows::new(contents, snapshot, tasks, predicate, columns.to_vec(), output.takes_over());
     let rows_at_once = output.rows_at_once();
-    let mut whole_next: Option<Job> = None;
+    let mut undecoded: Option<Next> = None;
     let mut first = true;
     Box::new(move || {
-        if let Some(job) = whole_next.take() {
-            return Ok(Some(job));
-        }
         let mut batches: Vec<RecordBatch> = Vec::new();
         let mut gathered = 0;
-        while gathered < rows_at_once {
+        while gathered < rows_at_once && undecoded.is_none() {
             match rows.advance()? {
                 Some(Next::Batch(batch)) => {
                     gathered += batch.num_rows();
                     batches.push(batch);
                 }
-                Some(Next::Whole(part, row_group)) => {
-                    whole_next = Some(Job::Whole(part, row_group));
-                    break;
-                }
+                Some(other) => undecoded = Some(other),
                 None => break,
             }
         }
-        if batches.is_empty() {
-            return Ok(whole_next.take());
-        }
-        let job = Job::Records { batches, first };
+        let job = match (batches.is_empty(), undecoded.take()) {
+            // What was gathered goes first; the other comes with the next piece.
+            (false, later) => {
+                undecoded = later;
+                Job::Records { batches, first }
+            }
+            (true, Some(Next::Whole(part, row_group))) => Job::Whole(part, row_group),
+            (true, Some(Next::Few(part, row_group, mask))) => {
+                Job::Few { part, row_group, mask, columns: Arc::clone(&columns), first }
+            }
+            (true, _) => return Ok(None),
+        };
         first = false;
         Ok(Some(job))
     })

@@ -6,7 +6,7 @@ use crate::contents::Contents;
 use crate::output::{Encoded, Job, Output};
 use crate::plan::{Task, plan};
 use crate::predicate::Predicate;
-use crate::rows::{Next, Rows};
+use crate::rows::{HandOver, Next, Rows};
 use arrow_array::RecordBatch;
 use std::sync::Arc;
 use tollbook_columns::rows::batch_from_rows;
@@ -41,7 +41,7 @@ pub(crate) fn stored(
             vec![task],
             predicate,
             selection.columns.clone(),
-            false,
+            HandOver::Nothing,
         );
         while let Some(next) = rows.advance()? {
             if let Next::Batch(batch) = next {

@@ -6,7 +6,7 @@
 use crate::contents::Contents;
 use crate::plan::plan;
 use crate::predicate::{Predicate, text_mask};
-use crate::rows::{Next, Rows};
+use crate::rows::{HandOver, Next, Rows};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, RecordBatch};
@@ -144,8 +144,14 @@ fn count_records(
 ) -> Result<(), Fault> {
     let predicate = Predicate::new(range, &selection.filters);
     let columns = COUNTED.map(|field| field as usize).to_vec();
-    let mut rows =
-        Rows::new(Arc::clone(contents), snapshot, plan(snapshot, range), predicate, columns, false);
+    let mut rows = Rows::new(
+        Arc::clone(contents),
+        snapshot,
+        plan(snapshot, range),
+        predicate,
+        columns,
+        HandOver::Nothing,
+    );
     while let Some(next) = rows.advance()? {
         if let Next::Batch(batch) = next {
             count_batch(&batch, buckets, sums)?;

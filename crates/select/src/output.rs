@@ -1,12 +1,14 @@
 //! From records to the bytes of each format: what workers do, and what the emitter does with their results.
 
 use crate::pipeline::{Emitter, Outlet};
+use crate::rows::{BATCH_ROWS, HandOver};
 use arrow_array::RecordBatch;
+use arrow_buffer::BooleanBuffer;
 use bytes::Bytes;
 use std::sync::Arc;
 use tollbook_columns::encode::gzip::{self, DeflatedBlock, Deflater, Level, Member};
 use tollbook_columns::encode::{TextEncoder, TextFormat};
-use tollbook_columns::parquet_file::{EncodedRowGroup, ExportAssembly, PartFile, Piece};
+use tollbook_columns::parquet_file::{EncodedRowGroup, ExportAssembly, PartFile, Piece, RowChoice};
 use tollbook_kit::fault::{Fault, ResultExt};
 use tollbook_model::export::ExportRequest;
 use tollbook_model::format::ExportFormat;
@@ -23,6 +25,32 @@ pub(crate) enum Job {
     },
     /// A row group to copy.
     Whole(PartFile, usize),
+    /// Records to be read first: those of a row group that a mask marks, of these stored columns.
+    Few {
+        /// The part.
+        part: PartFile,
+        /// Its row group.
+        row_group: usize,
+        /// One bit per record.
+        mask: BooleanBuffer,
+        /// Columns of the output.
+        columns: Arc<[usize]>,
+        /// Are they the file's first?
+        first: bool,
+    },
+}
+
+impl Job {
+    /// Reads what is still to be read.
+    fn read(self) -> Result<Self, Fault> {
+        match self {
+            Self::Few { part, row_group, mask, columns, first } => {
+                let rows = part.read(row_group, &columns, BATCH_ROWS, RowChoice::Mask(mask))?;
+                Ok(Self::Records { batches: rows.collect::<Result<_, _>>()?, first })
+            }
+            other => Ok(other),
+        }
+    }
 }
 
 /// The encoder of one export, shared by its workers.
@@ -63,9 +91,20 @@ impl Output {
         }
     }
 
-    /// Does it take row groups undecoded?
-    pub(crate) fn copies(&self) -> bool {
-        matches!(self, Self::Parquet(_))
+    /// Results that may wait beside those in the workers' hands. A row group's are some 10 MiB, a batch's 1 or 2.
+    pub(crate) fn results_ahead(&self) -> usize {
+        match self {
+            Self::Text(_) | Self::Gzip(_) => 2,
+            Self::Parquet(_) => 0,
+        }
+    }
+
+    /// What its workers take undecoded. Parquet does not take a few records at a time: its row groups would be small.
+    pub(crate) fn takes_over(&self) -> HandOver {
+        match self {
+            Self::Text(_) | Self::Gzip(_) => HandOver::Few,
+            Self::Parquet(_) => HandOver::Whole,
+        }
     }
 
     /// What a worker does, and what the emitter does with it.
@@ -100,7 +139,7 @@ pub(crate) enum Encoded {
 
 impl Worker {
     pub(crate) fn encode(&self, job: Job) -> Result<Encoded, Fault> {
-        match (self, job) {
+        match (self, job.read()?) {
             (Self::Text(encoder), Job::Records { batches, first }) => {
                 Ok(Encoded::Text(render(encoder, &batches, first)?))
             }
@@ -117,6 +156,7 @@ impl Worker {
                     None => Err(Fault::internal("a row group that lacks a column was handed over whole")),
                 }
             }
+            (_, Job::Few { .. }) => Err(Fault::internal("records were not read")),
             (Self::Text(_) | Self::Gzip(_), Job::Whole(..)) => {
                 Err(Fault::internal("a row group was handed over to a text format"))
             }

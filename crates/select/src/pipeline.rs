@@ -21,7 +21,7 @@ pub(crate) struct Width {
 }
 
 /// Chunks that may wait for a slow reader.
-const CHUNKS_AHEAD: usize = 2;
+const CHUNKS_AHEAD: usize = 1;
 
 /// Yields pieces of work in the order of the output; none at the end.
 pub(crate) type Source<J> = Box<dyn FnMut() -> Result<Option<J>, Fault> + Send>;

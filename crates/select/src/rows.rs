@@ -16,7 +16,7 @@ use tollbook_model::ports::{ManifestPart, Snapshot};
 use uuid::Uuid;
 
 /// Rows of a batch: large enough that work per batch vanishes, small enough that several fit in a cache of 2 MiB.
-pub(crate) const BATCH_ROWS: usize = 8 * 1024;
+pub(crate) const BATCH_ROWS: usize = 4 * 1024;
 /// Rows of a batch of filter columns only.
 const FILTER_BATCH_ROWS: usize = 32 * 1024;
 
@@ -26,6 +26,19 @@ pub(crate) enum Next {
     Batch(RecordBatch),
     /// A row group all of whose records are wanted, handed over undecoded because the reader asked for it.
     Whole(PartFile, usize),
+    /// A row group few of whose records are wanted, at most a batch, handed over with their mask likewise.
+    Few(PartFile, usize, BooleanBuffer),
+}
+
+/// What the reader of [`Rows`] takes undecoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HandOver {
+    /// Nothing: everything comes as batches.
+    Nothing,
+    /// Row groups that are wanted whole.
+    Whole,
+    /// Row groups of which little is wanted, so that several threads can look for it.
+    Few,
 }
 
 /// Reads the records of a plan.
@@ -36,7 +49,7 @@ pub(crate) struct Rows {
     tasks: VecDeque<Task>,
     predicate: Predicate,
     columns: Vec<usize>,
-    hand_over_whole: bool,
+    hand_over: HandOver,
     current: Option<Current>,
 }
 
@@ -46,15 +59,15 @@ enum Current {
 }
 
 impl Rows {
-    /// Reads `tasks` of `snapshot`: stored columns `columns`, in order, of records that pass `predicate`. With
-    /// `hand_over_whole`, row groups that are wanted whole are not decoded.
+    /// Reads `tasks` of `snapshot`: stored columns `columns`, in order, of records that pass `predicate`; what
+    /// `hand_over` names is not decoded.
     pub(crate) fn new(
         contents: Arc<dyn Contents>,
         snapshot: &Snapshot,
         tasks: Vec<Task>,
         predicate: Predicate,
         columns: Vec<usize>,
-        hand_over_whole: bool,
+        hand_over: HandOver,
     ) -> Self {
         Self {
             contents,
@@ -63,7 +76,7 @@ impl Rows {
             tasks: tasks.into(),
             predicate,
             columns,
-            hand_over_whole,
+            hand_over,
             current: None,
         }
     }
@@ -103,14 +116,18 @@ impl Rows {
             return Ok(None);
         }
         let whole = row_group.inside && !self.predicate.has_filters();
-        if whole && self.hand_over_whole {
+        if whole && self.hand_over == HandOver::Whole {
             return Ok(Some(Next::Whole(part, row_group.row_group)));
         }
         let choice = if whole { RowChoice::All } else { self.choose(&part, row_group)? };
-        if let RowChoice::Mask(mask) = &choice
-            && mask.count_set_bits() == 0
-        {
-            return Ok(None);
+        if let RowChoice::Mask(mask) = &choice {
+            let chosen = mask.count_set_bits();
+            if chosen == 0 {
+                return Ok(None);
+            }
+            if chosen <= BATCH_ROWS && self.hand_over == HandOver::Few {
+                return Ok(Some(Next::Few(part, row_group.row_group, mask.clone())));
+            }
         }
         self.current =
             Some(Current::Straight(part.read(row_group.row_group, &self.columns, BATCH_ROWS, choice)?));

@@ -4,7 +4,7 @@ use crate::contents::Contents;
 use crate::kpis;
 use crate::plan::{Task, plan};
 use crate::predicate::Predicate;
-use crate::rows::{Next, Rows};
+use crate::rows::{HandOver, Next, Rows};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, UInt32Array};
@@ -143,7 +143,7 @@ fn read(held: Arc<Held>, range: TimeRange, filters: &[Filter]) -> Vec<(String, i
     let columns =
         vec![CallField::SourceKey as usize, CallField::DurationS as usize, CallField::Trunk as usize];
     let predicate = Predicate::new(range, filters);
-    let mut rows = Rows::new(held, &snapshot, plan(&snapshot, range), predicate, columns, false);
+    let mut rows = Rows::new(held, &snapshot, plan(&snapshot, range), predicate, columns, HandOver::Nothing);
     let mut found = Vec::new();
     while let Some(next) = rows.advance().unwrap() {
         let Next::Batch(batch) = next else { panic!("nothing is handed over whole") };
@@ -206,16 +206,20 @@ fn a_part_alone_is_handed_over_whole_unless_it_is_cut_or_filtered() {
     held.add_part(&records, false);
     let snapshot = held.snapshot.clone();
     let held: Arc<dyn Contents> = Arc::new(held);
-    let first = |range: TimeRange, filters: &[Filter]| {
+    let first = |range: TimeRange, filters: &[Filter], hand_over: HandOver| {
         let tasks: Vec<Task> = plan(&snapshot, range);
         let predicate = Predicate::new(range, filters);
-        Rows::new(Arc::clone(&held), &snapshot, tasks, predicate, vec![0], true).advance().unwrap()
+        Rows::new(Arc::clone(&held), &snapshot, tasks, predicate, vec![0], hand_over).advance().unwrap()
     };
-    assert!(matches!(first(TimeRange::all(), &[]), Some(Next::Whole(..))));
+    assert!(matches!(first(TimeRange::all(), &[], HandOver::Whole), Some(Next::Whole(..))));
     let cut = TimeRange::new(START_MS + 1, i64::MAX).unwrap();
-    assert!(matches!(first(cut, &[]), Some(Next::Batch(batch)) if batch.num_rows() == 499));
+    assert!(matches!(first(cut, &[], HandOver::Whole), Some(Next::Batch(batch)) if batch.num_rows() == 499));
     let filters = [Filter { field: FilterField::Trunk, values: vec!["zzz".into()] }];
-    assert!(first(TimeRange::all(), &filters).is_none());
+    assert!(first(TimeRange::all(), &filters, HandOver::Whole).is_none());
+    assert!(matches!(first(TimeRange::all(), &[], HandOver::Few), Some(Next::Batch(..))));
+    let filters = [Filter { field: FilterField::Trunk, values: vec!["trunk-b".into()] }];
+    let few = first(TimeRange::all(), &filters, HandOver::Few);
+    assert!(matches!(few, Some(Next::Few(_, 0, mask)) if mask.count_set_bits() == 167));
 }
 
 #[test]

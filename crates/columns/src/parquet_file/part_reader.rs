@@ -9,12 +9,15 @@ use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-    RowSelection,
+    RowSelection, RowSelectionPolicy,
 };
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use std::sync::Arc;
 use tollbook_kit::fault::Fault;
 use tollbook_model::call::CALL_FIELDS;
+
+/// One row in so many is few.
+const SPARSE: usize = 32;
 
 /// Which rows of a row group are read.
 #[derive(Debug, Clone)]
@@ -91,7 +94,12 @@ impl PartFile {
                 .with_projection(mask)
                 .with_batch_size(batch_rows);
         if let RowChoice::Mask(mask) = rows {
-            builder = builder.with_row_selection(RowSelection::from_boolean_buffer(mask));
+            // Few rows are reached by skipping, many by decoding all and dropping some.
+            let sparse = mask.count_set_bits() * SPARSE <= mask.len();
+            let policy = if sparse { RowSelectionPolicy::Selectors } else { RowSelectionPolicy::default() };
+            builder = builder
+                .with_row_selection_policy(policy)
+                .with_row_selection(RowSelection::from_boolean_buffer(mask));
         }
         let reader = builder.build().map_err(broken("opening a row group"))?;
         // The reader yields columns in file order; find each wanted one among them.
