@@ -190,7 +190,7 @@ fn given_jobs(
         if let Some(compute) = compute.take() {
             let rows = compute()?;
             let schema = Schema::of(request.selection.dataset);
-            for some in rows.chunks(crate::rows::BATCH_ROWS) {
+            for some in rows.chunks(crate::BATCH_ROWS) {
                 let batch = batch_from_rows(&schema, some)?;
                 batches.push_back(batch.project(&request.selection.columns).fault("choosing columns")?);
             }

@@ -16,3 +16,7 @@ mod rows;
 mod tests;
 
 pub use engine::{Engine, EngineConfig};
+
+/// Rows of a batch: large enough that work per batch vanishes, small enough that several fit into the memory that an
+/// export may take.
+const BATCH_ROWS: usize = 4 * 1024;

@@ -2,8 +2,8 @@
 //!
 //! Of records with one id only the one with the highest sequence comes out: the latest revision.
 
+use crate::BATCH_ROWS;
 use crate::predicate::Predicate;
-use crate::rows::BATCH_ROWS;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, RecordBatch, UInt32Array};

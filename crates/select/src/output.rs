@@ -1,7 +1,8 @@
 //! From records to the bytes of each format: what workers do, and what the emitter does with their results.
 
+use crate::BATCH_ROWS;
 use crate::pipeline::{Emitter, Outlet};
-use crate::rows::{BATCH_ROWS, HandOver};
+use crate::rows::HandOver;
 use arrow_array::RecordBatch;
 use arrow_buffer::BooleanBuffer;
 use bytes::Bytes;

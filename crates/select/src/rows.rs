@@ -2,6 +2,7 @@
 //!
 //! Filters are evaluated on their own columns first; the others are decoded only for the rows that passed.
 
+use crate::BATCH_ROWS;
 use crate::contents::Contents;
 use crate::merge::Merge;
 use crate::plan::{RowGroupRef, Task};
@@ -15,8 +16,6 @@ use tollbook_kit::fault::Fault;
 use tollbook_model::ports::{ManifestPart, Snapshot};
 use uuid::Uuid;
 
-/// Rows of a batch: large enough that work per batch vanishes, small enough that several fit in a cache of 2 MiB.
-pub(crate) const BATCH_ROWS: usize = 4 * 1024;
 /// Rows of a batch of filter columns only.
 const FILTER_BATCH_ROWS: usize = 32 * 1024;
 
