@@ -43,6 +43,10 @@ impl Tokens for SqliteCatalog {
     async fn put_only(&self, hash: [u8; 32], holder: TokenHolder) -> Result<(), Fault> {
         let doing = "replacing a token";
         let now_ms = self.clock.now_ms();
+        // A start with the same token as ever must not need room on the disk.
+        if self.is_only(hash, &holder).await.map_err(|error| read_failed(doing, error))? {
+            return Ok(());
+        }
         let mut transaction = self.begin_write(doing).await?;
         sqlx::query("DELETE FROM tokens WHERE tenant = $1 AND name = $2 AND hash <> $3")
             .bind(holder.tenant.as_str())
@@ -51,11 +55,9 @@ impl Tokens for SqliteCatalog {
             .execute(&mut *transaction)
             .await
             .map_err(|error| self.write_failed(doing, error))?;
-        // Without a change nothing is written, so that a start with the same token needs no room on the disk.
         sqlx::query(
             "INSERT INTO tokens (hash, id, tenant, role, name, created_at_ms) VALUES ($1, $2, $3, $4, $5, $6) \
-             ON CONFLICT (hash) DO UPDATE SET tenant = excluded.tenant, role = excluded.role, name = excluded.name \
-             WHERE (tenant, role, name) <> (excluded.tenant, excluded.role, excluded.name)",
+             ON CONFLICT (hash) DO UPDATE SET tenant = excluded.tenant, role = excluded.role, name = excluded.name",
         )
         .bind(hash.to_vec())
         .bind(stored::id_column(&holder.id))
@@ -76,6 +78,19 @@ impl Tokens for SqliteCatalog {
             .await
             .map_err(|error| read_failed(doing, error))?;
         stored::count(count).map_err(|error| read_failed(doing, error))
+    }
+}
+
+impl SqliteCatalog {
+    /// Is this token there with this role, and no other with its name?
+    async fn is_only(&self, hash: [u8; 32], holder: &TokenHolder) -> Result<bool, sqlx::Error> {
+        let named: Vec<(Vec<u8>, String)> =
+            sqlx::query_as("SELECT hash, role FROM tokens WHERE tenant = $1 AND name = $2 LIMIT 2")
+                .bind(holder.tenant.as_str())
+                .bind(holder.name.as_str())
+                .fetch_all(&self.readers)
+                .await?;
+        Ok(matches!(&named[..], [(only, role)] if only[..] == hash && role == holder.role.name()))
     }
 }
 
