@@ -46,6 +46,7 @@ impl RecordSink for Sink {
                 Value::Null => continue,
                 Value::Text(text) => text.clone().into_owned(),
                 Value::Integer(number) => number.to_string(),
+                Value::Money(amount) => amount.to_string(),
                 Value::Instant(ms) => {
                     jiff::Timestamp::from_millisecond(*ms).expect("fields are bounded").to_string()
                 }

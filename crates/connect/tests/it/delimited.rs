@@ -144,3 +144,40 @@ fn wrong_profiles_name_every_fault() {
         ]
     );
 }
+
+/// The example beside the documentation reads its file, with everything that its comments promise.
+#[test]
+fn the_example_profile_reads_its_file() {
+    const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/profiles/");
+    let file =
+        |name: &str| std::fs::read(format!("{FOLDER}{name}")).expect("the example is part of the repository");
+    let settings = String::from_utf8(file("phone-system.toml")).expect("TOML is UTF-8");
+    let mut settings = settings_from_toml(&settings).expect("a profile");
+    // These two are not the connector's but every source's.
+    assert_eq!(settings.remove("kind"), Some("csv".into()));
+    assert_eq!(settings.remove("enabled"), Some(true.into()));
+    let read = read("csv", Value::Object(settings), file("phone-system.csv"));
+    assert_eq!((read.report.rows, read.report.rejected), (3, 0), "{:?}", read.report);
+    for (field, wanted) in [
+        ("source_key", ["c-1001\u{1f}1", "c-1002\u{1f}1", "c-1003\u{1f}1"]),
+        ("start_at", ["2026-01-05T08:00:00Z", "2026-01-05T08:05:00Z", "2026-01-05T08:07:00Z"]),
+        ("answer_at", ["2026-01-05T08:00:05Z", "-", "-"]),
+        ("end_at", ["2026-01-05T08:01:05Z", "2026-01-05T08:05:30Z", "2026-01-05T08:07:02Z"]),
+        ("duration_s", ["60", "0", "0"]),
+        ("ring_s", ["5", "30", "0"]),
+        ("direction", ["inbound", "outbound", "internal"]),
+        ("calling_party", ["+442071234567", "102", "102"]),
+        ("called_party", ["+49301234567", "+49301112223", "103"]),
+        ("extension", ["101", "102", "103"]),
+        ("trunk", ["SIP-Carrier", "SIP-Carrier", "-"]),
+        ("call_group", ["c-1001", "c-1002", "c-1003"]),
+        ("disposition", ["answered", "no-answer", "busy"]),
+        ("result", ["answered", "no-answer", "busy"]),
+        ("charged", ["-", "0.12", "-"]),
+        ("currency", ["EUR"; 3]),
+        ("time_quality", ["exact"; 3]),
+        ("extra.Desk", ["Reception; front", "-", "-"]),
+    ] {
+        assert_eq!(read.column(field), wanted, "{field}");
+    }
+}
