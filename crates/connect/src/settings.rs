@@ -62,7 +62,9 @@ impl<'m> SettingsReader<'m> {
 
     /// A setting as given; JSON null counts as not given.
     pub(crate) fn given(&mut self, name: &'static str) -> Option<&'m Value> {
-        self.known.push(name);
+        if !self.known.contains(&name) {
+            self.known.push(name);
+        }
         self.given.get(name).filter(|value| !value.is_null())
     }
 
@@ -155,14 +157,14 @@ impl<'m> SettingsReader<'m> {
         }
     }
 
-    /// `zone`, and `zone_assumed`, which the completed settings of a source without a zone carry.
+    /// `zone`. Without one UTC is assumed, and the completed settings have none either: whoever sends back what he was
+    /// shown must not confirm a zone that nobody chose.
     pub(crate) fn zone(&mut self) -> LocalZone {
-        let confirmed = self.given("zone").is_some();
-        let name = self.text("zone", Some("UTC")).unwrap_or_else(|| "UTC".to_owned());
-        let assumed = self.flag("zone_assumed", !confirmed);
-        LocalZone::named(&name, assumed).unwrap_or_else(|| {
+        let given = self.text("zone", None);
+        let zone = LocalZone::named(given.as_deref().unwrap_or("UTC"), given.is_none());
+        zone.unwrap_or_else(|| {
             self.fault("zone", "must be the name of a time zone such as Europe/Berlin");
-            LocalZone::named("UTC", assumed).expect("UTC is always known")
+            LocalZone::named("UTC", true).expect("UTC is always known")
         })
     }
 
@@ -204,6 +206,30 @@ mod tests {
         let fault = reader.finish().unwrap_err();
         let names: Vec<&str> = fault.details().iter().map(|detail| detail.name.as_str()).collect();
         assert_eq!(names, ["zone", "trunks", "extension_pattern", "colour"]);
+    }
+
+    #[test]
+    fn known_settings_are_listed_once_and_are_those_that_people_may_set() {
+        let given = json!({"colour": 1, "zone": "Europe/Berlin"});
+        let mut reader = SettingsReader::new(given.as_object().unwrap());
+        reader.zone();
+        reader.lines(&[]);
+        reader.given("zone");
+        let fault = reader.finish().unwrap_err();
+        let wanted = "colour: is not a setting of this kind; known are zone, trunks, extension_pattern";
+        assert_eq!(fault.message(), wanted);
+    }
+
+    #[test]
+    fn a_zone_that_nobody_chose_is_not_shown_as_chosen() {
+        let completed = |given: Value| {
+            let mut reader = SettingsReader::new(given.as_object().unwrap());
+            reader.zone();
+            Value::Object(reader.finish().unwrap())
+        };
+        assert_eq!(completed(json!({})), json!({}));
+        assert_eq!(completed(json!({"zone": null})), json!({}));
+        assert_eq!(completed(json!({"zone": "UTC"})), json!({"zone": "UTC"}));
     }
 
     #[test]
