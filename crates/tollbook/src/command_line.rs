@@ -71,7 +71,7 @@ pub(crate) struct IngestFlags {
     /// Keep the good rows of a file that has bad ones, instead of none of it.
     #[arg(long)]
     pub(crate) skip_bad_rows: bool,
-    /// Files, and folders of files. Those ending in .gz are sent as they are.
+    /// Files, and folders of files. Those ending in .gz are unpacked.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
+use std::collections::VecDeque;
 use std::time::Duration;
 use tollbook_connect::client::{ApiClient, ApiReply};
 use tollbook_kit::fault::{Code, Fault};
@@ -39,13 +40,29 @@ impl Remote {
         content_type: Option<&str>,
         body: Bytes,
     ) -> Result<Bytes, Fault> {
+        self.call_with_lines(method, path, content_type, body, |line| line).await
+    }
+
+    /// As [`Remote::call`], for a body that is a piece of a file: `in_file` says which line of the file a line of the
+    /// body is, and a refusal names that one.
+    ///
+    /// # Errors
+    /// As [`Remote::call`].
+    pub(crate) async fn call_with_lines(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: Option<&str>,
+        body: Bytes,
+        in_file: impl Fn(u64) -> u64,
+    ) -> Result<Bytes, Fault> {
         let mut failed = 0;
         loop {
             let outcome = self.client.send(method.clone(), path, content_type, body.clone()).await;
             let (fault, asked_wait) = match outcome {
                 Ok(reply) if reply.is_success() => return Ok(reply.body),
-                Ok(reply) if reply.is_temporary() => (refusal(&reply), reply.retry_after),
-                Ok(reply) => return Err(refusal(&reply)),
+                Ok(reply) if reply.is_temporary() => (refusal(&reply, &in_file), reply.retry_after),
+                Ok(reply) => return Err(refusal(&reply, &in_file)),
                 Err(fault) if matches!(fault.code(), Code::Unavailable | Code::Timeout) => (fault, None),
                 Err(fault) => return Err(fault),
             };
@@ -61,7 +78,7 @@ impl Remote {
     /// As the service refuses; `unavailable` when it broke off, `internal` when the file cannot be written.
     pub(crate) async fn download(&self, path: &str, into: &mut tokio::fs::File) -> Result<u64, Fault> {
         let (reply, written) = self.client.download(path, into).await?;
-        if reply.is_success() { Ok(written) } else { Err(refusal(&reply)) }
+        if reply.is_success() { Ok(written) } else { Err(refusal(&reply, |line| line)) }
     }
 }
 
@@ -70,21 +87,30 @@ pub(crate) fn source_path(alias: &str) -> String {
     format!("/api/v1/sources/{}", utf8_percent_encode(alias, SEGMENT))
 }
 
-/// The service's words about a refusal: its first errors, and the last one, which sums up those of a body.
-fn refusal(reply: &ApiReply) -> Fault {
+/// The service's words about a refusal: its first errors, and the last one, which sums up those of a body. Lines are
+/// those that `in_file` says.
+fn refusal(reply: &ApiReply, in_file: impl Fn(u64) -> u64) -> Fault {
     const MOST_LINES: usize = 5;
     let document: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     let detail =
         document["detail"].as_str().unwrap_or("the answer does not come from Tollbook; check the address");
-    let mut text = format!("the server refused with status {}: {detail}", reply.status);
     let errors = document["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let line = |error: &Value| {
+    let told = |error: &Value| {
         let (name, reason) = (error["name"].as_str().unwrap_or(""), error["reason"].as_str().unwrap_or(""));
-        format!("{name}: {reason}")
+        let shown = match name.strip_prefix("line ").and_then(|number| number.parse().ok()) {
+            Some(line) => format!("line {}: {reason}", in_file(line)),
+            None => format!("{name}: {reason}"),
+        };
+        (format!("{name}: {reason}"), shown)
     };
-    // The detail repeats the first error.
-    let further: Vec<String> = errors.iter().map(line).skip_while(|line| line == detail).collect();
-    for (at, line) in further.iter().enumerate() {
+    let mut further: VecDeque<(String, String)> = errors.iter().map(told).collect();
+    // The detail mostly repeats the first error.
+    let detail = match further.pop_front_if(|(first, _)| first == detail) {
+        Some((_, shown)) => shown,
+        None => detail.to_owned(),
+    };
+    let mut text = format!("the server refused with status {}: {detail}", reply.status);
+    for (at, (_, line)) in further.iter().enumerate() {
         if at < MOST_LINES || at + 1 == further.len() {
             text.push_str(&format!("\n  {line}"));
         } else if at == MOST_LINES {
@@ -119,9 +145,17 @@ mod tests {
             request_id: Some("r1".into()),
             body: Bytes::from_static(body),
         };
-        let fault = refusal(&reply);
+        let fault = refusal(&reply, |line| line);
         assert_eq!(fault.code(), Code::Forbidden);
         let text = "the server refused with status 403: no\n  line 2: is bad\n  (request r1)";
         assert_eq!(fault.message(), text);
+
+        let errors = br#"{"detail":"line 2: is bad","errors":[{"name":"line 2","reason":"is bad"},
+            {"name":"line 3","reason":"is bad"},{"name":"body","reason":"2 of 9 rows are wrong"}]}"#;
+        let reply = ApiReply { status: 400, request_id: None, body: Bytes::from_static(errors), ..reply };
+        let fault = refusal(&reply, |line| line + 100);
+        let text = "the server refused with status 400: line 102: is bad\n  line 103: is bad\n  \
+                    body: 2 of 9 rows are wrong";
+        assert_eq!((fault.code(), fault.message()), (Code::Invalid, text));
     }
 }

@@ -20,6 +20,31 @@ enum Shape {
 /// Bytes read beyond a body.
 const LOOK_AHEAD: usize = 64 * 1024;
 
+/// A body of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FileBody {
+    /// What is sent.
+    pub(super) bytes: Vec<u8>,
+    /// Where its lines stand in the file.
+    pub(super) lines: LinesOfFile,
+}
+
+/// Where the lines of a body stand in its file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct LinesOfFile {
+    /// Lines at the start of the body that repeat the file's header.
+    repeated: u64,
+    /// Lines of the file before the others.
+    before: u64,
+}
+
+impl LinesOfFile {
+    /// The line of the file for a line of the body, both from 1.
+    pub(super) fn in_file(self, line: u64) -> u64 {
+        if line <= self.repeated { line } else { line - self.repeated + self.before }
+    }
+}
+
 /// Reads a file body by body.
 pub(super) struct Bodies<R> {
     reader: R,
@@ -27,6 +52,8 @@ pub(super) struct Bodies<R> {
     header_lines: usize,
     pending: Vec<u8>,
     header: Vec<u8>,
+    /// Lines of the file that were taken.
+    lines: u64,
     shape: Option<Shape>,
     ended: bool,
 }
@@ -36,14 +63,14 @@ impl<R: Read> Bodies<R> {
     /// repeated at the start of every body.
     pub(super) fn new(reader: R, bound: usize, header_lines: usize) -> Self {
         let (pending, header) = (Vec::new(), Vec::new());
-        Self { reader, bound, header_lines, pending, header, shape: None, ended: false }
+        Self { reader, bound, header_lines, pending, header, lines: 0, shape: None, ended: false }
     }
 
     /// The next body; none at the end of the file.
     ///
     /// # Errors
     /// Those of the file.
-    pub(super) fn next_body(&mut self) -> io::Result<Option<Vec<u8>>> {
+    pub(super) fn next_body(&mut self) -> io::Result<Option<FileBody>> {
         let room = self.bound.saturating_sub(self.header.len()).max(1);
         // A little more than a body, to see what would follow a cut.
         let mut wanted = room + LOOK_AHEAD;
@@ -92,16 +119,22 @@ impl<R: Read> Bodies<R> {
         Ok(())
     }
 
-    fn take(&mut self, cut: usize) -> Vec<u8> {
+    fn take(&mut self, cut: usize) -> FileBody {
         let rest = self.pending.split_off(cut);
         let piece = std::mem::replace(&mut self.pending, rest);
+        let lines = LinesOfFile { repeated: line_count(&self.header), before: self.lines };
+        self.lines += line_count(&piece);
+        let bytes = if self.header.is_empty() { piece } else { [&self.header[..], &piece].concat() };
         if self.header_lines > 0 && self.header.is_empty() {
-            let end = line_ends(&piece).nth(self.header_lines - 1).unwrap_or(piece.len());
-            self.header = piece[..end].to_vec();
-            return piece;
+            let end = line_ends(&bytes).nth(self.header_lines - 1).unwrap_or(bytes.len());
+            self.header = bytes[..end].to_vec();
         }
-        if self.header.is_empty() { piece } else { [&self.header[..], &piece].concat() }
+        FileBody { bytes, lines }
     }
+}
+
+fn line_count(bytes: &[u8]) -> u64 {
+    line_ends(bytes).count() as u64
 }
 
 /// Positions behind every line end.
@@ -169,7 +202,7 @@ mod tests {
         let mut bodies = Bodies::new(text.as_bytes(), bound, header_lines);
         let mut all = Vec::new();
         while let Some(body) = bodies.next_body().unwrap() {
-            all.push(String::from_utf8(body).unwrap());
+            all.push(String::from_utf8(body.bytes).unwrap());
         }
         all
     }
@@ -191,6 +224,23 @@ mod tests {
             ("[\n1,\n2]\n", 4, 0, vec!["[\n1,\n2]\n"]),
         ] {
             assert_eq!(bodies(text, bound, header_lines), wanted, "{text:?} by {bound}");
+        }
+    }
+
+    #[test]
+    fn lines_of_bodies_are_found_in_the_file() {
+        let file = "h\n1\n\"2\n3\"\n4\n5\n6";
+        for (header_lines, bound) in [(0, 4), (0, 100), (1, 6), (1, 9), (2, 9)] {
+            let mut bodies = Bodies::new(file.as_bytes(), bound, header_lines);
+            let mut count = 0;
+            while let Some(body) = bodies.next_body().unwrap() {
+                count += 1;
+                for (at, line) in (1..).zip(String::from_utf8(body.bytes).unwrap().lines()) {
+                    let in_file = body.lines.in_file(at) as usize;
+                    assert_eq!(file.lines().nth(in_file - 1), Some(line), "{header_lines} {bound}: {at}");
+                }
+            }
+            assert!(count > 1 || bound == 100, "{header_lines} {bound}: it must be cut to show anything");
         }
     }
 

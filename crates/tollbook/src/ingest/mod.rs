@@ -5,7 +5,7 @@ mod bodies;
 use crate::command_line::IngestFlags;
 use crate::remote::{Remote, source_path};
 use crate::terminal::say;
-use bodies::Bodies;
+use bodies::{Bodies, FileBody};
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use http::Method;
@@ -20,6 +20,8 @@ use tollbook_kit::secret::Secret;
 
 /// Size of a body: large enough to be quick, small enough to be tried again.
 const BODY_BYTES: usize = 16 * 1024 * 1024;
+/// Type of every body: the source knows what is in it.
+const RECORDS_TYPE: &str = "application/octet-stream";
 /// Reasons shown per file.
 const MOST_REASONS: usize = 5;
 
@@ -95,7 +97,20 @@ async fn send_file(
     let mut bodies = Bodies::new(reader, BODY_BYTES, header_lines);
     let mut counts = Counts::default();
     while let Some(body) = bodies.next_body().map_err(unreadable)? {
-        counts.add(send_body(remote, path, body.into()).await?);
+        counts.add(send(remote, path, body).await?);
+    }
+    Ok(counts)
+}
+
+/// Sends a piece of a file; refused rows are named by their line of the file.
+async fn send(remote: &Remote, path: &str, body: FileBody) -> Result<Counts, Fault> {
+    let FileBody { bytes, lines } = body;
+    let in_file = |line| lines.in_file(line);
+    let answer =
+        remote.call_with_lines(Method::POST, path, Some(RECORDS_TYPE), bytes.into(), in_file).await?;
+    let mut counts = counts_of(&answer)?;
+    for error in &mut counts.errors {
+        error.line = in_file(error.line);
     }
     Ok(counts)
 }
@@ -105,8 +120,11 @@ async fn send_file(
 /// # Errors
 /// As [`Remote::call`].
 pub(crate) async fn send_body(remote: &Remote, path: &str, body: Bytes) -> Result<Counts, Fault> {
-    let answer = remote.call(Method::POST, path, Some("application/octet-stream"), body).await?;
-    serde_json::from_slice(&answer).map_err(|_| {
+    counts_of(&remote.call(Method::POST, path, Some(RECORDS_TYPE), body).await?)
+}
+
+fn counts_of(answer: &[u8]) -> Result<Counts, Fault> {
+    serde_json::from_slice(answer).map_err(|_| {
         Fault::new(Code::Unavailable, "the answer does not come from Tollbook; check the address")
     })
 }
