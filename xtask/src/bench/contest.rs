@@ -2,7 +2,7 @@
 
 use super::figures::Spread;
 use super::one_export::Taken;
-use super::options::{Options, bench_folder};
+use super::options::Options;
 use super::peers::{self, Peers};
 use super::scenario::Scenario;
 use super::{Trouble, month::Month};
@@ -58,7 +58,9 @@ pub(crate) fn hold(
 ) -> Result<Vec<Contender>, Trouble> {
     let mut contestants = vec![contestant(OURS)];
     contestants.extend(peers.iter().flat_map(|_| peers::NAMES).map(contestant));
-    let list = bench_folder().join("files.txt");
+    // Names carry the process, so that two benchmarks at a time spoil each other's figures only.
+    let process = std::process::id();
+    let list = options.out.join(format!("tollbook-bench-{process}-files.txt"));
     fs::write(&list, month.file_list())?;
     for round in 0..options.rounds() {
         for one in &mut contestants {
@@ -66,7 +68,8 @@ pub(crate) fn hold(
             if slow && one.name != OURS || one.taken.len() < round {
                 continue;
             }
-            let out = options.out.join(format!("tollbook-bench-{}.{}", one.name, scenario.format.name()));
+            let out =
+                options.out.join(format!("tollbook-bench-{process}-{}.{}", one.name, scenario.format.name()));
             let taken = match peers.filter(|_| one.name != OURS) {
                 Some(peers) => peers.export(one.name, scenario, &list, &out),
                 None => own_export(scenario, month, &out),
@@ -85,6 +88,7 @@ pub(crate) fn hold(
             let _gone = fs::remove_file(&out);
         }
     }
+    fs::remove_file(list)?;
     Ok(contestants.iter().filter_map(result).collect())
 }
 

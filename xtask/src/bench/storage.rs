@@ -108,7 +108,7 @@ fn control_bytes(folder: &Path) -> Result<u64, Trouble> {
 
 fn csv_bytes(options: &Options, month: &Month) -> Result<u64, Trouble> {
     let scenario = Scenario { what: "month", format: ExportFormat::Csv, range_ms: None, did: None };
-    let out = options.out.join("tollbook-bench-storage.csv");
+    let out = options.out.join(format!("tollbook-bench-{}-storage.csv", std::process::id()));
     let taken = contest::own_export(&scenario, month, &out)?;
     fs::remove_file(out)?;
     Ok(taken.bytes)
