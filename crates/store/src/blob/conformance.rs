@@ -9,6 +9,7 @@ fn check_all(blobs: &dyn Blobs) {
     nothing_is_visible_before_it_is_published(blobs);
     ranges_are_exact(blobs);
     listing_ends_at_segments(blobs);
+    a_renamed_object_keeps_bytes_and_time(blobs);
     an_open_object_outlives_its_erasure(blobs);
     keys_cannot_leave_the_store(blobs);
     assert!(blobs.free_bytes().unwrap() > 0);
@@ -63,6 +64,18 @@ fn listing_ends_at_segments(blobs: &dyn Blobs) {
     assert_eq!(keys(blobs, "nothing"), Vec::<String>::new());
 }
 
+fn a_renamed_object_keeps_bytes_and_time(blobs: &dyn Blobs) {
+    blobs.put("renamed/deep/a", b"moved").unwrap();
+    blobs.put("renamed/other/b", b"in the way").unwrap();
+    let written_at_ms = blobs.list("renamed/deep").unwrap()[0].written_at_ms;
+    blobs.rename("renamed/deep/a", "renamed/other/b").unwrap();
+    assert_eq!(keys(blobs, "renamed"), ["renamed/other/b"]);
+    assert_eq!(read_whole(blobs, "renamed/other/b").unwrap(), "moved");
+    assert_eq!(blobs.list("renamed").unwrap()[0].written_at_ms, written_at_ms);
+    blobs.rename("renamed/deep/a", "renamed/new/c").unwrap();
+    assert_eq!(keys(blobs, "renamed"), ["renamed/other/b"], "there was nothing to rename");
+}
+
 fn an_open_object_outlives_its_erasure(blobs: &dyn Blobs) {
     blobs.put("erased/a", b"still here").unwrap();
     let reader = blobs.open("erased/a").unwrap();
@@ -77,6 +90,8 @@ fn keys_cannot_leave_the_store(blobs: &dyn Blobs) {
         assert!(blobs.put(key, b"x").is_err(), "{key:?}");
         assert!(blobs.open(key).is_err(), "{key:?}");
         assert!(blobs.delete(key).is_err(), "{key:?}");
+        assert!(blobs.rename(key, "x").is_err(), "{key:?}");
+        assert!(blobs.rename("x", key).is_err(), "{key:?}");
     }
 }
 

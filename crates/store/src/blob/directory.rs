@@ -1,14 +1,15 @@
 //! Objects as files of one folder. An object is written under a working name, fsynced, renamed, and its folder
-//! fsynced, so that a key names all of its bytes or nothing even after a power cut.
+//! fsynced, so that a key names all of its bytes or nothing even after a power cut. Call records are personal data:
+//! the user writes, the group may read, nobody else gets in; the umask may take more away.
 //!
 //! Own code on `std::fs`: the local store of `object_store` 0.13 never fsyncs, neither files nor folders, and offers
 //! no positioned reads without an async runtime. It is meant for S3, where it serves well.
 
 use super::{BlobWriter, Blobs, ListedObject, check_path, is_below, write_fault};
 use bytes::Bytes;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +20,12 @@ use tollbook_kit::fault::{Fault, ResultExt};
 /// Folder of files that are still being written; its leading dot keeps it out of every key.
 const WORKING_FOLDER: &str = ".unpublished";
 
-/// Objects below one folder. One process at a time.
+/// Mode of folders that are made, before the umask.
+const FOLDER_MODE: u32 = 0o750;
+/// Mode of files, before the umask.
+const FILE_MODE: u32 = 0o640;
+
+/// Objects below one folder. One process at a time, which the caller sees to.
 #[derive(Debug)]
 pub struct DirectoryBlobs {
     root: PathBuf,
@@ -27,16 +33,24 @@ pub struct DirectoryBlobs {
 }
 
 impl DirectoryBlobs {
-    /// Objects below `root`, which is made if it is not there.
+    /// Objects below `root`, which is made if it is not there. What an earlier process began and never published, as
+    /// after a power cut, is discarded.
     ///
     /// # Errors
-    /// `storage_full`, or `internal` when the folder cannot be made.
+    /// `storage_full`, or `internal` when the folder cannot be made or written.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, Fault> {
         let root = root.into();
         let working = root.join(WORKING_FOLDER);
-        fs::create_dir_all(&root)
+        DirBuilder::new()
+            .recursive(true)
+            .mode(FOLDER_MODE)
+            .create(&root)
             .and_then(|()| make_folder(&working))
             .map_err(|error| write_fault("making the folder of objects", error))?;
+        let discarded = discard_files(&working).fault("discarding unpublished objects")?;
+        if discarded > 0 {
+            tracing::info!(files = discarded, "discarded what an earlier process had begun to write");
+        }
         Ok(Self { root, next_working_name: AtomicU64::new(0) })
     }
 
@@ -45,16 +59,21 @@ impl DirectoryBlobs {
         Ok(self.root.join(path))
     }
 
-    /// A new file under a name that no other writer has; names left over from an earlier process are stepped over.
+    /// A new file under a name that no other writer has.
     fn working_file(&self) -> io::Result<(PathBuf, File)> {
-        loop {
-            let number = self.next_working_name.fetch_add(1, Ordering::Relaxed);
-            let name = self.root.join(WORKING_FOLDER).join(format!("{}-{number}", std::process::id()));
-            match OpenOptions::new().write(true).create_new(true).open(&name) {
-                Ok(file) => return Ok((name, file)),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
+        let number = self.next_working_name.fetch_add(1, Ordering::Relaxed);
+        let name = self.root.join(WORKING_FOLDER).join(format!("{}-{number}", std::process::id()));
+        let file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&name)?;
+        Ok((name, file))
+    }
+
+    /// Partitions that hold nothing any more go too; the first folder that still holds something ends it.
+    fn remove_emptied(&self, mut folder: Option<&Path>) {
+        while let Some(empty) = folder.filter(|folder| *folder != self.root) {
+            if fs::remove_dir(empty).is_err() {
+                break;
             }
+            folder = empty.parent();
         }
     }
 }
@@ -86,14 +105,18 @@ impl Blobs for DirectoryBlobs {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).fault("erasing an object"),
         }
-        // Partitions that hold nothing any more go too; the first folder that still holds something ends it.
-        let mut folder = name.parent();
-        while let Some(empty) = folder.filter(|folder| *folder != self.root) {
-            if fs::remove_dir(empty).is_err() {
-                break;
-            }
-            folder = empty.parent();
+        self.remove_emptied(name.parent());
+        Ok(())
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), Fault> {
+        let (source, target) = (self.file_of(from)?, self.file_of(to)?);
+        match rename_durably(&source, &target) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.remove_emptied(target.parent()),
+            Err(error) => return Err(write_fault("renaming an object", error)),
         }
+        self.remove_emptied(source.parent());
         Ok(())
     }
 
@@ -108,18 +131,6 @@ impl Blobs for DirectoryBlobs {
         }
         found.retain(|object| is_below(&object.path, prefix));
         Ok(found)
-    }
-
-    fn discard_unpublished(&self, before_ms: i64) -> Result<u64, Fault> {
-        let mut discarded = 0;
-        for entry in fs::read_dir(self.root.join(WORKING_FOLDER)).fault("listing unpublished objects")? {
-            let entry = entry.fault("listing unpublished objects")?;
-            let Ok(metadata) = entry.metadata() else { continue };
-            if modified_ms(&metadata) < before_ms && fs::remove_file(entry.path()).is_ok() {
-                discarded += 1;
-            }
-        }
-        Ok(discarded)
     }
 
     fn free_bytes(&self) -> Result<u64, Fault> {
@@ -172,7 +183,7 @@ impl BlobWriter for Unpublished {
 impl Drop for Unpublished {
     fn drop(&mut self) {
         if !self.published {
-            // Best effort: what stays is discarded by the sweep.
+            // Best effort: what stays is discarded by the next process.
             let _left_behind = fs::remove_file(&self.working_name);
         }
     }
@@ -206,12 +217,35 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     }
     let above = folder.parent().ok_or(io::ErrorKind::InvalidInput)?;
     make_folder(above)?;
-    match fs::create_dir(folder) {
+    match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error),
     }
     sync_folder(above)
+}
+
+/// `NotFound` when there is no source.
+fn rename_durably(source: &Path, target: &Path) -> io::Result<()> {
+    let parent = |file: &Path| file.parent().map(Path::to_owned).ok_or(io::ErrorKind::InvalidInput);
+    let (left, entered) = (parent(source)?, parent(target)?);
+    make_folder(&entered)?;
+    fs::rename(source, target)?;
+    sync_folder(&entered)?;
+    sync_folder(&left)
+}
+
+/// Answers how many there were.
+fn discard_files(folder: &Path) -> io::Result<u64> {
+    let mut discarded = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            fs::remove_file(entry.path())?;
+            discarded += 1;
+        }
+    }
+    Ok(discarded)
 }
 
 fn sync_folder(folder: &Path) -> io::Result<()> {
@@ -263,25 +297,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn working_files_are_never_listed_and_old_ones_are_discarded() {
+    fn what_a_killed_process_was_writing_is_never_listed_and_gone_at_the_next_start() {
         let folder = tempfile::tempdir().unwrap();
-        let blobs = DirectoryBlobs::open(folder.path()).unwrap();
-        let mut left = blobs.create("lake/a").unwrap();
+        let killed = DirectoryBlobs::open(folder.path()).unwrap();
+        killed.put("a", b"old").unwrap();
+        let mut left = killed.create("a").unwrap();
         left.write_all(b"half").unwrap();
-        assert_eq!(blobs.list("").unwrap(), []);
-        assert_eq!(blobs.discard_unpublished(0).unwrap(), 0, "too young");
+        assert_eq!(killed.list("").unwrap().len(), 1);
         std::mem::forget(left);
-        assert_eq!(blobs.discard_unpublished(i64::MAX).unwrap(), 1);
+        let unpublished = || fs::read_dir(folder.path().join(WORKING_FOLDER)).unwrap().count();
+        assert_eq!(unpublished(), 1);
+        let blobs = DirectoryBlobs::open(folder.path()).unwrap();
+        assert_eq!(unpublished(), 0);
+        assert_eq!(super::super::read_whole(&blobs, "a").unwrap(), "old");
+        blobs.put("a", b"new").unwrap();
+        assert_eq!(super::super::read_whole(&blobs, "a").unwrap(), "new");
     }
 
     #[test]
-    fn names_left_by_an_earlier_process_are_stepped_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let earlier = DirectoryBlobs::open(folder.path()).unwrap();
-        std::mem::forget(earlier.create("a").unwrap());
-        let blobs = DirectoryBlobs::open(folder.path()).unwrap();
-        blobs.put("a", b"new").unwrap();
-        assert_eq!(super::super::read_whole(&blobs, "a").unwrap(), "new");
+    fn others_than_user_and_group_cannot_read_and_the_group_cannot_write() {
+        use std::os::unix::fs::PermissionsExt;
+        let outside = tempfile::tempdir().unwrap();
+        let root = outside.path().join("data");
+        let blobs = DirectoryBlobs::open(&root).unwrap();
+        blobs.put("lake/t/a", b"a").unwrap();
+        blobs.rename("lake/t/a", "lake/u/b").unwrap();
+        let mode = |path: &str| fs::metadata(root.join(path)).unwrap().permissions().mode() & 0o777;
+        for folder in ["", WORKING_FOLDER, "lake", "lake/u"] {
+            let mode = mode(folder);
+            assert_eq!((mode & !FOLDER_MODE, mode & 0o700), (0, 0o700), "{folder:?} has {mode:o}");
+        }
+        let mode = mode("lake/u/b");
+        assert_eq!((mode & !FILE_MODE, mode & 0o600), (0, 0o600), "the file has {mode:o}");
     }
 
     #[test]
@@ -293,5 +340,7 @@ mod tests {
         blobs.delete("lake/t/date=2026-01-01/a").unwrap();
         assert!(!folder.path().join("lake/t/date=2026-01-01").exists());
         assert!(folder.path().join("lake/t/date=2026-01-02").exists());
+        blobs.rename("lake/t/date=2026-01-02/b", "elsewhere/b").unwrap();
+        assert!(!folder.path().join("lake").exists());
     }
 }

@@ -65,6 +65,16 @@ impl Blobs for MemoryBlobs {
         Ok(())
     }
 
+    fn rename(&self, from: &str, to: &str) -> Result<(), Fault> {
+        check_path(from)?;
+        check_path(to)?;
+        let mut objects = self.0.objects();
+        if let Some(object) = objects.remove(from) {
+            objects.insert(to.to_owned(), object);
+        }
+        Ok(())
+    }
+
     fn list(&self, prefix: &str) -> Result<Vec<ListedObject>, Fault> {
         let objects = self.0.objects();
         let below = objects.iter().filter(|(path, _)| is_below(path, prefix));
@@ -75,11 +85,6 @@ impl Blobs for MemoryBlobs {
                 written_at_ms: object.written_at_ms,
             })
             .collect())
-    }
-
-    fn discard_unpublished(&self, _before_ms: i64) -> Result<u64, Fault> {
-        // What was not published went with its writer.
-        Ok(0)
     }
 
     fn free_bytes(&self) -> Result<u64, Fault> {

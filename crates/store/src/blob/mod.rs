@@ -60,17 +60,18 @@ pub trait Blobs: Send + Sync + Debug {
     /// `internal`.
     fn delete(&self, path: &str) -> Result<(), Fault>;
 
+    /// Gives an object another key, replacing one of that key. Its bytes and the time it was written stay; none of the
+    /// key `from` is fine. Durable when it returns; a crash leaves it under at least one of the keys.
+    ///
+    /// # Errors
+    /// `storage_full` or `internal`.
+    fn rename(&self, from: &str, to: &str) -> Result<(), Fault>;
+
     /// All objects whose key begins with the folder `prefix`, in no particular order.
     ///
     /// # Errors
     /// `internal`.
     fn list(&self, prefix: &str) -> Result<Vec<ListedObject>, Fault>;
-
-    /// Erases what was begun before `before_ms` and never published, as after a power cut. Answers how many.
-    ///
-    /// # Errors
-    /// `internal`.
-    fn discard_unpublished(&self, before_ms: i64) -> Result<u64, Fault>;
 
     /// Room that is left, in bytes; `u64::MAX` where there is no bound to see.
     ///
