@@ -12,8 +12,8 @@ use uuid::Uuid;
 /// Rows forgotten per transaction, so that appends are not held up by a long one.
 const FORGOTTEN_AT_ONCE: usize = 8;
 
-/// Free pages (of 4 KiB) that stay in the file for the next batches: 16 MiB.
-const FREE_PAGES_KEPT: i64 = 4096;
+/// Free pages (of 4 KiB) that stay in the file for the next batches: 4 MiB.
+const FREE_PAGES_KEPT: i64 = 1024;
 
 /// Free pages given back per step: 1 MiB.
 const STEP: &str = "PRAGMA incremental_vacuum(256)";

@@ -146,7 +146,7 @@ async fn forgetting_gives_room_back() {
     catalog.forget(&ids).await.unwrap();
     catalog.close().await;
     let after = std::fs::metadata(&path).unwrap().len();
-    assert!(after < 20 << 20, "{full} bytes became {after}");
+    assert!(after < 6 << 20, "{full} bytes became {after}");
 }
 
 #[tokio::test]
