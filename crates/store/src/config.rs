@@ -8,7 +8,9 @@ pub struct StoreConfig {
     /// Room on the disk below which records are refused (`storage_full`), so that compaction, sweeping and the
     /// control database still have some. 256 MiB.
     pub reserve_bytes: u64,
-    /// Encoded batches from this size on are kept as objects, smaller ones in the control database. 1 MiB.
+    /// Encoded batches from this size on, about 2,000 records, are kept as objects, smaller ones in the control database.
+    /// 256 KiB: from here on a file of its own costs no more time than writing the bytes twice, to the database's log
+    /// and to the database, and the database stays small.
     pub object_from_bytes: usize,
     /// Longest wait for further requests to share a commit with, once requests have been seen to come together.
     /// 2 ms.
@@ -39,10 +41,18 @@ pub struct StoreConfig {
     /// The same, when what came late is little beside what would have to be rewritten. 6 h.
     pub seal_quiet_late: Duration,
 
-    /// Time for which erased things stay readable for those who learnt of them just before. 10 min.
+    /// A day past its retention goes once nothing has come for it for this long, so that old records that are loaded
+    /// late can be used first. 7 days.
+    pub late_grace: Duration,
+
+    /// Time for which doomed parts stay readable for those who learnt of them just before, among them backups. 10 min.
     pub erase_grace: Duration,
-    /// Age from which an object that no row names is garbage. 1 h; longer than any commit or compaction run lasts.
-    pub orphan_age: Duration,
+    /// The same for doomed batches, whose bytes are in the lake by then and would only fill the control database. 60 s.
+    pub batch_erase_grace: Duration,
+    /// Age from which an object that no row names is set aside. 1 h; longer than any commit or compaction run lasts.
+    pub unnamed_age: Duration,
+    /// What was set aside is erased after this. 7 days; somebody must notice that a wrong control database was started.
+    pub set_aside_for: Duration,
 
     /// Least and most time between two rounds of compaction: the bell cannot ring it oftener, and without the bell
     /// it looks by itself. 1 s and 15 s.
@@ -52,16 +62,17 @@ pub struct StoreConfig {
     /// Time between two rounds of sweeping doomed objects. 1 min.
     pub sweep_round: Duration,
     /// Time between two searches for objects that no row names. 6 h.
-    pub orphan_round: Duration,
+    pub unnamed_round: Duration,
 }
 
 impl Default for StoreConfig {
     fn default() -> Self {
         const MINUTE: u64 = 60;
         const HOUR: u64 = 60 * MINUTE;
+        const DAY: u64 = 24 * HOUR;
         Self {
             reserve_bytes: 256 << 20,
-            object_from_bytes: 1 << 20,
+            object_from_bytes: 256 << 10,
             gather: Duration::from_millis(2),
             group_rows: 100_000,
             waiting_bytes: 256 << 20,
@@ -75,12 +86,15 @@ impl Default for StoreConfig {
             seal_after: Duration::from_secs(HOUR),
             seal_quiet: Duration::from_secs(10 * MINUTE),
             seal_quiet_late: Duration::from_secs(6 * HOUR),
+            late_grace: Duration::from_secs(7 * DAY),
             erase_grace: Duration::from_secs(10 * MINUTE),
-            orphan_age: Duration::from_secs(HOUR),
+            batch_erase_grace: Duration::from_secs(MINUTE),
+            unnamed_age: Duration::from_secs(HOUR),
+            set_aside_for: Duration::from_secs(7 * DAY),
             compaction_rounds: (Duration::from_secs(1), Duration::from_secs(15)),
             retention_round: Duration::from_secs(HOUR),
             sweep_round: Duration::from_secs(MINUTE),
-            orphan_round: Duration::from_secs(6 * HOUR),
+            unnamed_round: Duration::from_secs(6 * HOUR),
         }
     }
 }

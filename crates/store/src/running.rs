@@ -9,9 +9,11 @@ use crate::lake::compaction::{Compaction, CompactionParts};
 use crate::lake::retention::{Retention, RetentionParts};
 use crate::lake::snapshots::{Pins, SnapshotReader};
 use crate::lake::sweep::{Sweep, SweepParts};
+use crate::lake::unnamed::refuse_unknown_lake;
 use std::sync::Arc;
 use tokio::sync::Notify;
 use tollbook_kit::clock::Clock;
+use tollbook_kit::fault::Fault;
 use tollbook_kit::ids::IdSource;
 use tollbook_kit::supervise::Supervisor;
 use tollbook_model::ports::{Journal, Manifest, Tenants};
@@ -53,8 +55,12 @@ pub struct Store {
 
 impl Store {
     /// Starts the committer and the background tasks; they end when `supervisor` stops.
-    pub fn start(parts: StoreParts, supervisor: &Supervisor) -> Self {
+    ///
+    /// # Errors
+    /// As [`refuse_unknown_lake`]; then nothing was started.
+    pub async fn start(parts: StoreParts, supervisor: &Supervisor) -> Result<Self, Fault> {
         let StoreParts { config, journal, manifest, tenants, blobs, ids, clock, bell } = parts;
+        refuse_unknown_lake(manifest.as_ref(), blobs.clone()).await?;
         let config = Arc::new(config);
         let pins = Pins::default();
         let snapshots = SnapshotReader::new(manifest.clone(), journal.clone(), blobs.clone(), pins.clone());
@@ -85,6 +91,6 @@ impl Store {
         let journal_parts =
             JournalParts { config, journal, blobs, snapshots: snapshots.clone(), ids, clock, bell };
         let intake = JournalIntake::start(journal_parts, supervisor);
-        Self { intake, snapshots, compaction, retention, sweep }
+        Ok(Self { intake, snapshots, compaction, retention, sweep })
     }
 }

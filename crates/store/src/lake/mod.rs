@@ -14,3 +14,4 @@ mod rounds;
 pub mod settle;
 pub mod snapshots;
 pub mod sweep;
+pub mod unnamed;

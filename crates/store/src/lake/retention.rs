@@ -1,17 +1,18 @@
 //! Retention: drops whole days that a tenant does not keep any longer.
 //!
-//! It drops parts only. Records that are older already when they arrive are taken like any other, reach the lake
-//! with the next compaction, and go with the next round here.
+//! It drops parts only. Records that are older already when they arrive are taken like any other, and their whole day
+//! stays until nothing has come for it for a while: who loads old records wants to use them, and of a record's
+//! revisions the latest must not go first.
 
-use super::rounds;
-use crate::config::StoreConfig;
+use super::{plan, rounds};
+use crate::config::{StoreConfig, millis};
 use crate::record_keys::day_of_ms;
 use std::sync::{Arc, Mutex, PoisonError};
 use tollbook_kit::clock::Clock;
 use tollbook_kit::fault::Fault;
 use tollbook_kit::supervise::{OnError, Supervisor};
 use tollbook_model::dataset::Dataset;
-use tollbook_model::ports::{Manifest, Replacement, SnapshotScope, Tenants};
+use tollbook_model::ports::{Manifest, ManifestPart, Replacement, Snapshot, SnapshotScope, Tenants};
 use tollbook_model::time_range::TimeRange;
 use uuid::Uuid;
 
@@ -89,7 +90,12 @@ impl Retention {
         let days = i32::try_from(tenant.cdr_retention_days).unwrap_or(i32::MAX);
         let first_kept = day_of_ms(now_ms).saturating_sub(days);
         let snapshot = self.parts.manifest.snapshot(&scope, past_range(first_kept)?).await?;
-        let past: Vec<_> = snapshot.parts.iter().filter(|part| part.day < first_kept).collect();
+        let quiet_since_ms = now_ms.saturating_sub(millis(self.parts.config.late_grace));
+        let past: Vec<&ManifestPart> = snapshot
+            .parts
+            .iter()
+            .filter(|part| part.day < first_kept && is_quiet(part.day, &snapshot, quiet_since_ms))
+            .collect();
         if past.is_empty() {
             return Ok(());
         }
@@ -111,6 +117,21 @@ impl Retention {
         }
         Ok(())
     }
+}
+
+/// Has nothing come for the day since then?
+fn is_quiet(day: i32, snapshot: &Snapshot, since_ms: i64) -> bool {
+    let parts = snapshot.parts.iter().filter(|part| part.day == day).map(published_at_ms);
+    let batches = snapshot.batches.iter().filter(|batch| plan::touches_day(batch, day));
+    parts.chain(batches.map(|batch| batch.received_at_ms)).all(|at_ms| at_ms <= since_ms)
+}
+
+/// When a part was written, which is never before its newest records were received: ids of parts begin with the time.
+fn published_at_ms(part: &ManifestPart) -> i64 {
+    let written = part.id.get_timestamp().map(|time| time.to_unix());
+    written.map_or(0, |(seconds, nanos)| {
+        i64::try_from(seconds).unwrap_or(i64::MAX / 1000).saturating_mul(1000) + i64::from(nanos / 1_000_000)
+    })
 }
 
 fn past_range(first_kept: i32) -> Result<TimeRange, Fault> {

@@ -1,9 +1,10 @@
-//! The sweep: erases the bytes of what is doomed, and of objects that no row ever named.
+//! The sweep: erases the bytes of what is doomed, and now and then looks for objects that no row names.
 //!
-//! What is doomed is decided by compaction and retention; here only nobody must be reading it any more.
+//! What is doomed is decided by compaction and retention; here only nobody must be reading it any more. What happens to
+//! objects without a row is decided in `unnamed`.
 
-use super::rounds;
 use super::snapshots::Pins;
+use super::{rounds, unnamed};
 use crate::blob::Blobs;
 use crate::config::{StoreConfig, millis};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,8 +17,13 @@ use uuid::Uuid;
 
 /// Doomed things taken at a time.
 const AT_ONCE: usize = 1000;
-/// Folders whose objects must be named by a row.
-const SWEPT: [&str; 2] = ["journal", "lake"];
+
+/// What a doomed part or batch waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    Grace,
+    Readers,
+}
 
 /// What the sweep has done since the process started.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,8 +34,10 @@ pub struct SweepStatus {
     pub last_round_at_ms: Option<i64>,
     /// Doomed parts and batches erased and forgotten.
     pub erased: u64,
-    /// Objects erased that no row named, or that were never finished.
-    pub orphans: u64,
+    /// Objects set aside because no row named them.
+    pub set_aside: u64,
+    /// Objects erased after they had been set aside for long.
+    pub set_aside_erased: u64,
     /// Doomed parts and batches that are due but still being read.
     pub pinned: u64,
 }
@@ -53,13 +61,13 @@ pub struct SweepParts {
 pub struct Sweep {
     parts: Arc<SweepParts>,
     status: Arc<Mutex<SweepStatus>>,
-    next_orphan_search: Arc<Mutex<Duration>>,
+    next_unnamed_search: Arc<Mutex<Duration>>,
 }
 
 impl Sweep {
     /// A sweep that does nothing until it is asked or started.
     pub fn new(parts: SweepParts) -> Self {
-        Self { parts: Arc::new(parts), status: Arc::default(), next_orphan_search: Arc::default() }
+        Self { parts: Arc::new(parts), status: Arc::default(), next_unnamed_search: Arc::default() }
     }
 
     /// Starts the task `sweep`.
@@ -81,79 +89,74 @@ impl Sweep {
     /// `unavailable` or `internal`; the next round goes on.
     pub async fn round(&self) -> Result<(), Fault> {
         let (erased, pinned) = self.erase_doomed().await?;
-        let orphans = if self.is_orphan_search_due() { self.erase_orphans().await? } else { 0 };
+        let (mut set_aside, mut set_aside_erased) = (0, 0);
+        if self.is_unnamed_search_due() {
+            set_aside = unnamed::set_aside(&self.parts).await?;
+            set_aside_erased = unnamed::erase_set_aside(&self.parts).await?;
+        }
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         status.rounds += 1;
         status.last_round_at_ms = Some(self.parts.clock.now_ms());
         status.erased += erased;
-        status.orphans += orphans;
+        status.set_aside += set_aside;
+        status.set_aside_erased += set_aside_erased;
         status.pinned = pinned;
         Ok(())
     }
 
+    /// Is somebody reading it, or may somebody be just about to?
+    fn must_wait(&self, object: &DoomedObject, now_ms: i64) -> Option<Wait> {
+        let config = &self.parts.config;
+        let grace = if is_part(object) { config.erase_grace } else { config.batch_erase_grace };
+        if object.doomed_at_ms > now_ms.saturating_sub(millis(grace)) {
+            return Some(Wait::Grace);
+        }
+        self.parts.pins.holds(object.id).then_some(Wait::Readers)
+    }
+
     /// Answers how many were erased and how many wait for their readers.
     async fn erase_doomed(&self) -> Result<(u64, u64), Fault> {
-        let until_ms = self.parts.clock.now_ms().saturating_sub(millis(self.parts.config.erase_grace));
-        let mut erased = 0;
+        let config = &self.parts.config;
+        let now_ms = self.parts.clock.now_ms();
+        let until_ms = now_ms.saturating_sub(millis(config.erase_grace.min(config.batch_erase_grace)));
+        let (mut erased, mut waiting) = (0, 0);
         loop {
-            // Those pinned come again each time: they must not fill the bound.
-            let limit = AT_ONCE + self.parts.pins.len();
+            // Those that wait come again each time: they must not fill the bound.
+            let limit = AT_ONCE + waiting;
             let doomed = self.parts.manifest.doomed(until_ms, limit).await?;
             let complete = doomed.len() < limit;
-            let (pinned, free): (Vec<DoomedObject>, Vec<DoomedObject>) =
-                doomed.into_iter().partition(|object| self.parts.pins.holds(object.id));
-            if free.is_empty() {
-                return Ok((erased, pinned.len() as u64));
+            let (mut free, mut pinned) = (Vec::new(), 0);
+            waiting = 0;
+            for object in doomed {
+                match self.must_wait(&object, now_ms) {
+                    None => free.push(object),
+                    Some(wait) => {
+                        waiting += 1;
+                        pinned += u64::from(wait == Wait::Readers);
+                    }
+                }
             }
             let ids: Vec<Uuid> = free.iter().map(|object| object.id).collect();
-            self.delete(free.into_iter().filter_map(|object| object.path).collect()).await?;
-            // Forgotten last: after a crash in between the erasure is simply repeated.
-            self.parts.manifest.forget(&ids).await?;
-            erased += ids.len() as u64;
+            if !ids.is_empty() {
+                self.delete(free.into_iter().filter_map(|object| object.path).collect()).await?;
+                // Forgotten last: after a crash in between the erasure is simply repeated.
+                self.parts.manifest.forget(&ids).await?;
+                erased += ids.len() as u64;
+            }
             if complete {
-                return Ok((erased, pinned.len() as u64));
+                return Ok((erased, pinned));
             }
         }
     }
 
-    fn is_orphan_search_due(&self) -> bool {
+    fn is_unnamed_search_due(&self) -> bool {
         let now = self.parts.clock.monotonic();
-        let mut next = self.next_orphan_search.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = self.next_unnamed_search.lock().unwrap_or_else(PoisonError::into_inner);
         let due = *next <= now;
         if due {
-            *next = now + self.parts.config.orphan_round;
+            *next = now + self.parts.config.unnamed_round;
         }
         due
-    }
-
-    async fn erase_orphans(&self) -> Result<u64, Fault> {
-        let before_ms = self.parts.clock.now_ms().saturating_sub(millis(self.parts.config.orphan_age));
-        let blobs = Arc::clone(&self.parts.blobs);
-        let (unpublished, old) = tokio::task::spawn_blocking(move || {
-            let unpublished = blobs.discard_unpublished(before_ms)?;
-            let mut old = Vec::new();
-            for folder in SWEPT {
-                let listed = blobs.list(folder)?.into_iter();
-                old.extend(
-                    listed.filter(|object| object.written_at_ms < before_ms).map(|object| object.path),
-                );
-            }
-            Ok::<_, Fault>((unpublished, old))
-        })
-        .await
-        .fault("waiting for a listing of objects")??;
-        let mut orphans = Vec::new();
-        for path in old {
-            if !self.parts.manifest.names_object(&path).await? {
-                orphans.push(path);
-            }
-        }
-        let count = orphans.len() as u64;
-        if count > 0 {
-            tracing::warn!(objects = count, "erasing objects that no row names");
-        }
-        self.delete(orphans).await?;
-        Ok(count + unpublished)
     }
 
     async fn delete(&self, paths: Vec<String>) -> Result<(), Fault> {
@@ -162,4 +165,9 @@ impl Sweep {
             .await
             .fault("waiting for objects to be erased")?
     }
+}
+
+/// A batch has no object, or one of the journal.
+fn is_part(object: &DoomedObject) -> bool {
+    object.path.as_deref().is_some_and(|path| path.starts_with("lake/"))
 }

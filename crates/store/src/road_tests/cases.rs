@@ -4,21 +4,30 @@ use super::*;
 use crate::blob::DirectoryBlobs;
 use crate::lake::retention::{Retention, RetentionParts};
 use crate::lake::settle::SettledCounts;
+use crate::lake::unnamed::refuse_unknown_lake;
 use crate::{Store, StoreParts};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use tollbook_kit::fault::Code;
-use tollbook_model::ports::Tenants;
+use tollbook_model::ports::{Manifest, Replacement, Tenants};
 
-struct OneTenant;
+struct OneTenant {
+    cdr_retention_days: u32,
+}
+
+impl OneTenant {
+    fn tenant(&self) -> Tenant {
+        Tenant { cdr_retention_days: self.cdr_retention_days, ..tenant() }
+    }
+}
 
 #[async_trait]
 impl Tenants for OneTenant {
     async fn find(&self, _name: &TenantName) -> Result<Option<Tenant>, Fault> {
-        Ok(Some(tenant()))
+        Ok(Some(self.tenant()))
     }
     async fn list(&self) -> Result<Vec<Tenant>, Fault> {
-        Ok(vec![tenant()])
+        Ok(vec![self.tenant()])
     }
     async fn put(&self, _tenant: Tenant) -> Result<(), Fault> {
         Err(Fault::internal("this tenant does not change"))
@@ -84,10 +93,12 @@ fn the_sweep_waits_for_readers_and_for_its_grace() {
         world.submit(&many(0..200, 1)).await.unwrap();
         let reader = world.snapshot().await;
         world.compaction.compact_now().await.unwrap();
+        world.clock.advance(world.config.batch_erase_grace - Duration::from_millis(1));
         world.sweep.round().await.unwrap();
-        world.clock.advance(world.config.erase_grace);
+        assert_eq!((world.sweep.status().erased, world.sweep.status().pinned), (0, 0));
+        world.clock.advance(Duration::from_millis(1));
         world.sweep.round().await.unwrap();
-        assert_eq!(world.sweep.status().pinned, 1);
+        assert_eq!((world.sweep.status().erased, world.sweep.status().pinned), (0, 1));
         assert_eq!(Seen::of(&reader, world.blobs.as_ref()).await.latest.len(), 200);
         drop(reader);
         world.sweep.round().await.unwrap();
@@ -98,23 +109,168 @@ fn the_sweep_waits_for_readers_and_for_its_grace() {
 }
 
 #[test]
+fn replaced_parts_stay_longer_than_replaced_batches() {
+    block_on(async {
+        let world = World::new(small_config());
+        for keys in [0..90, 90..180] {
+            world.submit(&many(keys, 1)).await.unwrap();
+            world.compaction.compact_now().await.unwrap();
+        }
+        // Two batches, and of each of the three days two parts that were merged.
+        world.clock.advance(world.config.batch_erase_grace);
+        world.sweep.round().await.unwrap();
+        assert_eq!(world.sweep.status().erased, 2);
+        assert_eq!(world.blobs.list("lake").unwrap().len(), world.snapshot().await.parts.len() + 6);
+        world.clock.advance(world.config.erase_grace);
+        world.sweep.round().await.unwrap();
+        assert_eq!(world.sweep.status().erased, 8);
+        assert_eq!(world.blobs.list("lake").unwrap().len(), world.snapshot().await.parts.len());
+        assert_eq!(world.read().await.latest.len(), 180);
+    });
+}
+
+#[test]
+fn objects_without_a_row_are_set_aside_and_erased_a_week_later() {
+    block_on(async {
+        let world = World::new(small_config());
+        world.submit(&many(0..200, 1)).await.unwrap();
+        world.submit(&many(200..300, 1)).await.unwrap();
+        world.compaction.compact_now().await.unwrap();
+        world.submit(&many(300..500, 1)).await.unwrap();
+        let keys = |folder: &str| -> Vec<String> {
+            let mut keys: Vec<_> =
+                world.blobs.list(folder).unwrap().into_iter().map(|object| object.path).collect();
+            keys.sort();
+            keys
+        };
+        let before = [keys("journal"), keys("lake")];
+        // A control database that knows none of it, as after a restore of a wrong one.
+        let wrong = Sweep::new(SweepParts {
+            config: world.config.clone(),
+            manifest: Arc::new(MemoryCatalog::new()),
+            blobs: world.blobs.clone(),
+            pins: Pins::default(),
+            clock: world.clock.clone(),
+        });
+        wrong.round().await.unwrap();
+        assert_eq!([keys("journal"), keys("lake")], before, "what is young may be named any moment");
+        world.clock.advance(world.config.unnamed_round);
+        wrong.round().await.unwrap();
+        assert_eq!([keys("journal"), keys("lake")].concat(), Vec::<String>::new());
+        let aside = keys("set-aside");
+        assert_eq!(aside.len() as u64, wrong.status().set_aside);
+        // The warning's way back.
+        for path in &aside {
+            let former = path.strip_prefix("set-aside/2024-10-06/").unwrap();
+            world.blobs.rename(path, former).unwrap();
+        }
+        assert_eq!([keys("journal"), keys("lake")], before);
+        assert_eq!(world.read().await.latest.len(), 500);
+        // With the right control database nothing of it is set aside again.
+        world.sweep.round().await.unwrap();
+        assert_eq!(world.sweep.status().set_aside, 0);
+        assert_eq!(world.read().await.latest.len(), 500);
+
+        world.blobs.put("lake/cdr/tenant=default/left-by-a-crash.parquet", b"x").unwrap();
+        world.clock.advance(world.config.unnamed_round);
+        world.sweep.round().await.unwrap();
+        assert_eq!((world.sweep.status().set_aside, keys("set-aside").len()), (1, 1));
+        world.clock.advance(world.config.set_aside_for);
+        world.sweep.round().await.unwrap();
+        assert_eq!(keys("set-aside").len(), 1, "seven days and the rest of the first one");
+        world.clock.advance(Duration::from_millis(DAY_MS as u64));
+        world.sweep.round().await.unwrap();
+        assert_eq!((world.sweep.status().set_aside_erased, keys("set-aside").len()), (1, 0));
+    });
+}
+
+#[test]
+fn a_lake_of_which_the_catalog_knows_nothing_is_refused() {
+    block_on(async {
+        let world = World::new(small_config());
+        let known = |catalog: MemoryCatalog| {
+            let blobs = world.blobs.clone();
+            async move { refuse_unknown_lake(&catalog, blobs).await }
+        };
+        known(MemoryCatalog::new()).await.expect("a first start");
+        world.submit(&many(0..30, 1)).await.unwrap();
+        known(MemoryCatalog::new()).await.expect("there is no lake yet");
+        world.compaction.compact_now().await.unwrap();
+        known(world.catalog.clone()).await.unwrap();
+        let fault = known(MemoryCatalog::new()).await.unwrap_err();
+        assert_eq!(fault.code(), Code::Conflict);
+        for way in ["restore the catalog.sqlite", "move lake/"] {
+            assert!(fault.message().contains(way), "{}", fault.message());
+        }
+        // All records dropped, their files not yet erased: that is no unknown lake.
+        let old_parts = world.snapshot().await.parts.iter().map(|part| part.id).collect();
+        let (batches, new_parts) = (Vec::new(), Vec::new());
+        let dropped = Replacement { scope: scope(), batches, old_parts, new_parts, at_ms: NOW_MS };
+        assert!(world.catalog.replace(dropped).await.unwrap());
+        world.clock.advance(world.config.batch_erase_grace);
+        world.sweep.round().await.unwrap();
+        known(world.catalog.clone()).await.unwrap();
+    });
+}
+
+fn retention(world: &World, cdr_retention_days: u32) -> Retention {
+    Retention::new(RetentionParts {
+        config: world.config.clone(),
+        manifest: Arc::new(world.catalog.clone()),
+        tenants: Arc::new(OneTenant { cdr_retention_days }),
+        clock: world.clock.clone(),
+    })
+}
+
+async fn days_of(world: &World) -> Vec<i32> {
+    let mut days: Vec<i32> = world.snapshot().await.parts.iter().map(|part| part.day).collect();
+    days.dedup();
+    days
+}
+
+#[test]
 fn retention_drops_whole_days_and_nothing_else() {
     block_on(async {
         let world = World::new(small_config());
         world.submit(&many(0..30, 1)).await.unwrap();
         world.compaction.compact_now().await.unwrap();
-        let retention = Retention::new(RetentionParts {
-            config: world.config.clone(),
-            manifest: Arc::new(world.catalog.clone()),
-            tenants: Arc::new(OneTenant),
-            clock: world.clock.clone(),
-        });
+        world.clock.advance(Duration::from_millis(7 * DAY_MS as u64));
+        let retention = retention(&world, 8);
         retention.round().await.unwrap();
-        let days: Vec<i32> = world.snapshot().await.parts.iter().map(|part| part.day).collect();
-        assert_eq!(days, [20_001, 20_002], "today and one day before are kept");
+        assert_eq!(days_of(&world).await, [20_001, 20_002], "eight days ago and later are kept");
         assert_eq!((retention.status().parts, retention.status().rows), (1, 10));
         retention.round().await.unwrap();
         assert_eq!(retention.status().parts, 1);
+    });
+}
+
+#[test]
+fn a_past_day_stays_while_records_come_for_it() {
+    block_on(async {
+        let world = World::new(small_config());
+        let retention = retention(&world, 1);
+        world.submit(&many(0..30, 1)).await.unwrap();
+        world.compaction.compact_now().await.unwrap();
+        world.clock.advance(world.config.late_grace - Duration::from_millis(1));
+        retention.round().await.unwrap();
+        assert_eq!(
+            days_of(&world).await,
+            [20_000, 20_001, 20_002],
+            "loaded a little less than the grace ago"
+        );
+        // Another one for the first day, in the journal at first.
+        world.submit(&[Call { key: 0, seconds: 2 }]).await.unwrap();
+        world.clock.advance(Duration::from_millis(1));
+        retention.round().await.unwrap();
+        assert_eq!(days_of(&world).await, [20_000], "the others' time is over");
+        world.compact_when_due().await;
+        retention.round().await.unwrap();
+        let seen = world.read().await;
+        assert_eq!(seen.latest.len(), 10);
+        assert_eq!(seen.latest[&Call { key: 0, seconds: 2 }.id()].seconds, 2);
+        world.clock.advance(world.config.late_grace);
+        retention.round().await.unwrap();
+        assert_eq!(world.read().await.latest.len(), 0);
     });
 }
 
@@ -280,13 +436,13 @@ fn a_running_store_compacts_by_itself_and_stops_in_order() {
             config,
             journal: catalog.clone(),
             manifest: catalog.clone(),
-            tenants: Arc::new(OneTenant),
+            tenants: Arc::new(OneTenant { cdr_retention_days: 1 }),
             blobs: Arc::new(MemoryBlobs::new(clock.clone())),
             ids: IdSource::new(clock.clone(), Arc::new(SeededRandomness::new(1))),
             clock,
             bell: Arc::new(Notify::new()),
         };
-        let store = Store::start(parts, &supervisor);
+        let store = Store::start(parts, &supervisor).await.unwrap();
         wait_until(|| store.compaction.status().rounds > 0).await;
         let mut sink = store.intake.open(&tenant(), Dataset::Cdr);
         many(0..20, 1).iter().for_each(|call| sink.push(&call.record()));

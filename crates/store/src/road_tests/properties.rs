@@ -93,11 +93,14 @@ async fn run(steps: Vec<Step>, config: StoreConfig, exact: bool) {
     finish(&world, &expected, exact).await;
 }
 
-/// After a long time the sweep leaves exactly the objects that live rows name.
+/// After a long time the sweep leaves exactly the objects that live rows name; leftovers it has set aside.
 async fn sweep_late(world: &World) {
     world.clock.advance(Duration::from_secs(24 * 3600));
     world.sweep.round().await.unwrap();
     for object in world.blobs.list("").unwrap() {
+        if object.path.starts_with("set-aside/") {
+            continue;
+        }
         assert!(world.catalog.names_object(&object.path).await.unwrap(), "{} is garbage", object.path);
     }
     assert_eq!(world.catalog.doomed(i64::MAX, 10).await.unwrap(), []);
