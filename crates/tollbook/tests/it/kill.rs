@@ -261,15 +261,15 @@ fn report(run: &Run, starts: &mut [Duration], folder: &Path) {
     starts[1..].sort_unstable();
     let (median, slowest) = (starts[starts.len() / 2], starts[starts.len() - 1]);
     let records: u64 = ledger.bodies.values().map(|sent| sent.rows).sum();
-    // Objects of the journal and the lake that a kill left half written; they are too young to be swept.
-    let torn = std::fs::read_dir(folder.join("data/.unpublished")).unwrap().count();
-    let compactions = std::fs::read_to_string(folder.join("log")).unwrap().matches("compacted").count();
+    let log = std::fs::read_to_string(folder.join("log")).unwrap();
+    // Starts that found objects of the journal or the lake which a kill had left half written.
+    let torn = log.matches("discarded what an earlier process had begun to write").count();
+    let compactions = log.matches("compacted").count();
     println!(
-        "{KILLS} kills, {} bodies, {records} records, {compactions} compactions, {} torn objects, \
+        "{KILLS} kills, {} bodies, {records} records, {compactions} compactions, {torn} starts with torn objects, \
          {} whole and {} broken exports; \
          starts: first {usual:?}, median {median:?}, slowest {slowest:?}",
         ledger.bodies.len(),
-        torn,
         ledger.whole_exports,
         ledger.broken_exports,
     );
