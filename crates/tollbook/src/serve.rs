@@ -43,7 +43,8 @@ impl Service {
         let surroundings = Surroundings::of_the_machine();
         let (front, back) = (Supervisor::new(), Supervisor::new());
         let control = ControlWing::open(&folder, &surroundings).await?;
-        let data = DataWing::start(&folder, &control, (config.store, config.engine), &surroundings, &back)?;
+        let stores = (config.store, config.engine);
+        let data = DataWing::start(&folder, &control, stores, &surroundings, &back).await?;
         let catalog = control.catalog.clone();
         let app = App::new(Ports {
             intake: data.intake,

@@ -14,6 +14,7 @@ use tollbook_store::lake::compaction::{Compaction, CompactionParts};
 use tollbook_store::lake::retention::{Retention, RetentionParts};
 use tollbook_store::lake::snapshots::{Pins, SnapshotReader};
 use tollbook_store::lake::sweep::{Sweep, SweepParts};
+use tollbook_store::lake::unnamed::refuse_unknown_lake;
 
 /// What stands behind the ports of intake and data plane.
 pub(crate) struct DataWing {
@@ -27,8 +28,9 @@ impl DataWing {
     /// Opens the objects of the folder and starts the committer, compaction, retention and the sweep.
     ///
     /// # Errors
-    /// `storage_full` or `internal` when the folder cannot be used.
-    pub(crate) fn start(
+    /// `conflict` when the control database knows nothing of the folder's lake; `storage_full` or `internal` when the
+    /// folder cannot be used.
+    pub(crate) async fn start(
         folder: &DataFolder,
         control: &ControlWing,
         (store, engine): (StoreConfig, EngineConfig),
@@ -39,6 +41,7 @@ impl DataWing {
         let blobs: Arc<dyn Blobs> = Arc::new(DirectoryBlobs::open(folder.objects())?);
         let journal: Arc<dyn Journal> = control.catalog.clone();
         let manifest: Arc<dyn Manifest> = control.catalog.clone();
+        refuse_unknown_lake(manifest.as_ref(), blobs.clone()).await?;
         let pins = Pins::default();
         let snapshots = SnapshotReader::new(manifest.clone(), journal.clone(), blobs.clone(), pins.clone());
         let bell = Arc::new(Notify::new());
