@@ -112,7 +112,7 @@ impl DataPlane for Engine {
             (Dataset::Cdr, _) => {
                 let (contents, snapshot) = self.pin(request).await?;
                 let request = request.clone();
-                return tokio::task::spawn_blocking(move || estimate::stored(contents, &snapshot, &request))
+                return tokio::task::spawn_blocking(move || estimate::stored(&contents, &snapshot, &request))
                     .await
                     .fault("estimating an export")?;
             }

@@ -11,6 +11,7 @@ use arrow_array::RecordBatch;
 use std::sync::Arc;
 use tollbook_columns::rows::batch_from_rows;
 use tollbook_kit::fault::{Fault, ResultExt};
+use tollbook_model::call::CallField;
 use tollbook_model::export::{Estimate, ExportRequest};
 use tollbook_model::ports::{GivenRow, Snapshot};
 use tollbook_model::schema::Schema;
@@ -22,38 +23,47 @@ const SAMPLED_ROWS: usize = 2_000;
 
 /// Estimates an export from journal and lake. Blocking.
 pub(crate) fn stored(
-    contents: Arc<dyn Contents>,
+    contents: &Arc<dyn Contents>,
     snapshot: &Snapshot,
     request: &ExportRequest,
 ) -> Result<Estimate, Fault> {
     let selection = &request.selection;
     let tasks = plan(snapshot, selection.range);
     let planned: u64 = tasks.iter().map(|task| task_rows(task, snapshot)).sum();
-    let step = tasks.len().div_ceil(SAMPLED_TASKS).max(1);
+    let read = |task: &Task, columns: Vec<usize>| {
+        let predicate = Predicate::new(selection.range, &selection.filters);
+        Rows::new(Arc::clone(contents), snapshot, vec![task.clone()], predicate, columns, HandOver::Nothing)
+    };
     let (mut seen, mut passed) = (0u64, 0u64);
     let mut sample: Vec<RecordBatch> = Vec::new();
-    for task in tasks.into_iter().step_by(step) {
-        seen += task_rows(&task, snapshot);
-        let predicate = Predicate::new(selection.range, &selection.filters);
-        let mut rows = Rows::new(
-            Arc::clone(&contents),
-            snapshot,
-            vec![task],
-            predicate,
-            selection.columns.clone(),
-            HandOver::Nothing,
-        );
+    let mut sampled = 0;
+    for task in chosen(&tasks) {
+        let mut rows = read(task, vec![CallField::StartAt as usize]);
+        seen += task_rows(task, snapshot);
         while let Some(next) = rows.advance()? {
             if let Next::Batch(batch) = next {
                 passed += batch.num_rows() as u64;
-                if sample.iter().map(RecordBatch::num_rows).sum::<usize>() < SAMPLED_ROWS {
-                    sample.push(batch.slice(0, batch.num_rows().min(SAMPLED_ROWS)));
-                }
+            }
+        }
+        let mut rows = read(task, selection.columns.clone());
+        while sampled < SAMPLED_ROWS {
+            let Some(next) = rows.advance()? else { break };
+            if let Next::Batch(batch) = next {
+                sample.push(batch.slice(0, batch.num_rows().min(SAMPLED_ROWS - sampled)));
+                sampled += batch.num_rows();
             }
         }
     }
     let rows = if seen == 0 { 0 } else { (planned as f64 * passed as f64 / seen as f64).round() as u64 };
     with_sample(request, rows, &sample)
+}
+
+/// The tasks that are looked into: row groups that stand alone if there are any, else merges, spread over the plan.
+fn chosen(tasks: &[Task]) -> Vec<&Task> {
+    let alone: Vec<&Task> = tasks.iter().filter(|task| matches!(task, Task::Straight(_))).collect();
+    let candidates = if alone.is_empty() { tasks.iter().collect() } else { alone };
+    let step = candidates.len().div_ceil(SAMPLED_TASKS).max(1);
+    candidates.into_iter().step_by(step).collect()
 }
 
 /// Estimates an export of rows at hand.

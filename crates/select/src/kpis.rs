@@ -20,7 +20,7 @@ use tollbook_model::call::{CallField, RESULTS};
 use tollbook_model::ports::{GivenRow, Rollup, Snapshot};
 use tollbook_model::schema::DIRECTIONS;
 use tollbook_model::selection::{FilterField, Interval, Selection};
-use tollbook_model::time_range::{TimeRange, utc_day};
+use tollbook_model::time_range::TimeRange;
 use tollbook_model::value::Value;
 use uuid::Uuid;
 
@@ -52,17 +52,25 @@ type Key = (i64, String, String);
 
 /// The parts whose rollups can be used: those of days without journal batches and without unsettled parts.
 pub(crate) fn settled_parts(snapshot: &Snapshot) -> Vec<Uuid> {
-    let unsettled = unsettled_days(snapshot);
-    snapshot.parts.iter().filter(|part| !unsettled.contains(&part.day)).map(|part| part.id).collect()
+    let unsettled = unsettled_spans(snapshot);
+    let is_settled = |day: i32| {
+        let start = i64::from(day) * DAY_MS;
+        let at = unsettled.partition_point(|&(_, to)| to <= start);
+        unsettled.get(at).is_none_or(|&(from, _)| from > start)
+    };
+    snapshot.parts.iter().filter(|part| is_settled(part.day)).map(|part| part.id).collect()
 }
 
-fn unsettled_days(snapshot: &Snapshot) -> BTreeSet<i32> {
-    let mut days: BTreeSet<i32> =
-        snapshot.parts.iter().filter(|part| part.unsettled).map(|part| part.day).collect();
-    for batch in &snapshot.batches {
-        days.extend(utc_day(batch.time_ms.0)..=utc_day(batch.time_ms.1));
-    }
-    days
+/// Spans of whole UTC days in which records may stand twice, or are not in any part; sorted and apart.
+fn unsettled_spans(snapshot: &Snapshot) -> Vec<(i64, i64)> {
+    let days =
+        |first: i64, last: i64| (first.div_euclid(DAY_MS) * DAY_MS, (last.div_euclid(DAY_MS) + 1) * DAY_MS);
+    let parts = snapshot.parts.iter().filter(|part| part.unsettled).map(|part| {
+        let start = i64::from(part.day) * DAY_MS;
+        days(start, start)
+    });
+    let batches = snapshot.batches.iter().map(|batch| days(batch.time_ms.0, batch.time_ms.1));
+    joined(parts.chain(batches).collect())
 }
 
 /// The rows of a KPI export, sorted by bucket, source, direction. Blocking.
@@ -93,11 +101,7 @@ pub(crate) fn rows(
         }
     }
     let mut spans: Vec<(i64, i64)> = from_records.into_iter().map(|start| (start, start + HOUR_MS)).collect();
-    spans.extend(
-        unsettled_days(snapshot)
-            .into_iter()
-            .map(|day| (i64::from(day) * DAY_MS, i64::from(day + 1) * DAY_MS)),
-    );
+    spans.extend(unsettled_spans(snapshot));
     for (from, to) in joined(spans) {
         let clipped = TimeRange::new(from.max(selection.range.from_ms()), to.min(selection.range.to_ms()));
         if let Some(range) = clipped {

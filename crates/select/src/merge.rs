@@ -23,7 +23,8 @@ use tollbook_columns::parquet_file::{PartFile, PartRows, RowChoice};
 use tollbook_kit::fault::{Fault, ResultExt};
 use tollbook_model::call::CallField;
 
-/// A merge of sorted inputs. Holds one decoded batch per row group, and the wanted columns of every journal batch.
+/// A merge of sorted inputs. Holds one decoded batch per row group whose turn has come, and the wanted columns of
+/// every journal batch.
 pub(crate) struct Merge {
     /// Stored columns read: wanted ones, the predicate's, id, sequence.
     read: Vec<usize>,
@@ -33,7 +34,6 @@ pub(crate) struct Merge {
     inputs: Vec<Input>,
     heap: BinaryHeap<Reverse<Head>>,
     last_id: Option<u128>,
-    started: bool,
 }
 
 /// Order of the merge: least id first, and of one id the highest sequence.
@@ -45,9 +45,18 @@ struct Head {
 }
 
 struct Input {
-    rest: Option<PartRows>,
+    source: Source,
     batch: Option<RecordBatch>,
     row: usize,
+}
+
+enum Source {
+    /// A row group, opened when its first record's turn comes: a merge may be of very many.
+    Unopened(PartFile, usize),
+    /// The rest of a row group. Its ids are unique.
+    Opened(PartRows),
+    /// Journal batches, all in `batch`. An id may come several times.
+    Journal,
 }
 
 impl Merge {
@@ -66,14 +75,16 @@ impl Merge {
             inputs: Vec::new(),
             heap: BinaryHeap::new(),
             last_id: None,
-            started: false,
         }
     }
 
-    pub(crate) fn add_row_group(&mut self, part: &PartFile, row_group: usize) -> Result<(), Fault> {
-        let rest = part.read(row_group, &self.read, BATCH_ROWS, RowChoice::All)?;
-        self.inputs.push(Input { rest: Some(rest), batch: None, row: 0 });
-        Ok(())
+    /// Adds a row group whose first id is `first_id`.
+    pub(crate) fn add_row_group(&mut self, part: PartFile, row_group: usize, first_id: [u8; 16]) {
+        // It comes before any record of that id, so that it is opened in time.
+        let newest_first = Reverse(i64::MAX);
+        let input = self.inputs.len();
+        self.heap.push(Reverse(Head { id: u128::from_be_bytes(first_id), newest_first, input }));
+        self.inputs.push(Input { source: Source::Unopened(part, row_group), batch: None, row: 0 });
     }
 
     /// Adds journal batches with their first sequences, as one sorted input.
@@ -88,24 +99,27 @@ impl Merge {
         let all = concat_batches(&first.schema(), &decoded).fault("joining journal batches")?;
         drop(decoded);
         let batch = sorted(&all, self.place(CallField::Id as usize), self.place(SEQUENCE))?;
-        self.inputs.push(Input { rest: None, batch: Some(batch), row: 0 });
-        Ok(())
+        self.inputs.push(Input { source: Source::Journal, batch: Some(batch), row: 0 });
+        self.refill(self.inputs.len() - 1)
     }
 
     /// The next records; none at the end. A batch may be empty when none of its records passed the predicate.
     pub(crate) fn advance(&mut self) -> Result<Option<RecordBatch>, Fault> {
-        if !self.started {
-            self.started = true;
-            for input in 0..self.inputs.len() {
-                self.refill(input)?;
-            }
-        }
         // Batches that rows were chosen from, kept until the chosen rows are gathered.
         let mut used: Vec<RecordBatch> = Vec::new();
         let mut slot: Vec<Option<usize>> = vec![None; self.inputs.len()];
         let mut chosen: Vec<(usize, usize)> = Vec::with_capacity(BATCH_ROWS);
         while chosen.len() < BATCH_ROWS {
             let Some(Reverse(head)) = self.heap.pop() else { break };
+            if matches!(self.inputs[head.input].source, Source::Unopened(..)) {
+                self.open(head.input)?;
+                continue;
+            }
+            if chosen.is_empty()
+                && let Some(stretch) = self.stretch(head)?
+            {
+                return self.pass(&stretch).map(Some);
+            }
             let input = &mut self.inputs[head.input];
             if self.last_id != Some(head.id) {
                 self.last_id = Some(head.id);
@@ -132,15 +146,40 @@ impl Merge {
         self.pass(&merged).map(Some)
     }
 
+    fn open(&mut self, at: usize) -> Result<(), Fault> {
+        let input = &mut self.inputs[at];
+        if let Source::Unopened(part, row_group) = &input.source {
+            let rows = part.read(*row_group, &self.read, BATCH_ROWS, RowChoice::All)?;
+            input.source = Source::Opened(rows);
+        }
+        self.refill(at)
+    }
+
+    /// The rest of the head's batch, if nothing else has a record between: most of what is merged lies side by side.
+    fn stretch(&mut self, head: Head) -> Result<Option<RecordBatch>, Fault> {
+        let place_of_id = self.place(CallField::Id as usize);
+        let input = &mut self.inputs[head.input];
+        let Some(batch) = &input.batch else { return Ok(None) };
+        let last = id_at(batch, place_of_id, batch.num_rows() - 1);
+        let others_later = self.heap.peek().is_none_or(|Reverse(next)| next.id > last);
+        if !matches!(input.source, Source::Opened(_)) || !others_later || self.last_id == Some(head.id) {
+            return Ok(None);
+        }
+        let stretch = batch.slice(input.row, batch.num_rows() - input.row);
+        self.last_id = Some(last);
+        input.batch = None;
+        self.refill(head.input)?;
+        Ok(Some(stretch))
+    }
+
     /// Makes sure that the input has a row, and puts its head on the heap.
     fn refill(&mut self, at: usize) -> Result<(), Fault> {
         let place_of_id = self.place(CallField::Id as usize);
         let place_of_sequence = self.place(SEQUENCE);
         let input = &mut self.inputs[at];
         while input.batch.as_ref().is_none_or(|batch| batch.num_rows() == 0) {
-            let Some(batch) = input.rest.as_mut().and_then(Iterator::next).transpose()? else {
-                return Ok(());
-            };
+            let Source::Opened(rows) = &mut input.source else { return Ok(()) };
+            let Some(batch) = rows.next().transpose()? else { return Ok(()) };
             input.batch = Some(plain(&batch)?);
             input.row = 0;
         }

@@ -181,7 +181,7 @@ pub(crate) enum Writer {
 }
 
 /// Largest stretch of a stored file held in memory while it is copied.
-const COPY_BYTES: u64 = 1024 * 1024;
+const COPY_BYTES: u64 = 256 * 1024;
 
 impl Emitter for Writer {
     type Result = Encoded;

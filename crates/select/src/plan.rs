@@ -18,6 +18,8 @@ pub(crate) struct RowGroupRef {
     pub(crate) row_group: usize,
     /// Records inside.
     pub(crate) rows: u64,
+    /// Id of the first.
+    pub(crate) first_id: [u8; 16],
     /// Does every record lie in the range?
     pub(crate) inside: bool,
 }
@@ -73,7 +75,8 @@ fn spans(snapshot: &Snapshot, range: TimeRange) -> Vec<Span> {
             let (first, last) = (time_of(&group.ids.0), time_of(&group.ids.1));
             if range.touches(first, last) {
                 let inside = range.covers(first, last);
-                let row_group = RowGroupRef { part: part.id, row_group: at, rows: group.rows, inside };
+                let (rows, first_id) = (group.rows, group.ids.0);
+                let row_group = RowGroupRef { part: part.id, row_group: at, rows, first_id, inside };
                 spans.push(Span { ids: group.ids, content: Content::RowGroup(row_group) });
             }
         }

@@ -147,7 +147,7 @@ impl Rows {
     fn start_merge(&mut self, row_groups: &[RowGroupRef], batches: &[Uuid]) -> Result<(), Fault> {
         let mut merge = Merge::new(&self.columns, self.predicate.clone());
         for row_group in row_groups {
-            merge.add_row_group(&self.open(row_group.part)?, row_group.row_group)?;
+            merge.add_row_group(self.open(row_group.part)?, row_group.row_group, row_group.first_id);
         }
         let numbered = self
             .contents
