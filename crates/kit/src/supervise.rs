@@ -4,12 +4,14 @@
 
 use crate::fault::Fault;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 pub use tokio_util::sync::CancellationToken as StopToken;
 
-/// What the failure of a task means for the process.
+/// What the failure of a task, by an error or a panic, means for the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnError {
     /// The process cannot be trusted any more: stop everything.
@@ -46,7 +48,7 @@ impl Supervisor {
     {
         let stop = self.stop.clone();
         let handle = tokio::spawn(async move {
-            if let Err(fault) = task.await {
+            if let Err(fault) = caught(task).await {
                 tracing::error!(task = name, fault = fault.log_text(), "task failed");
                 if on_error == OnError::StopProcess {
                     stop.cancel();
@@ -61,7 +63,8 @@ impl Supervisor {
     /// Asks every task to stop and waits up to `patience` for all; returns the names of those still running.
     pub async fn stop(&self, patience: Duration) -> Vec<&'static str> {
         self.stop.cancel();
-        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let tasks =
+            std::mem::take(&mut *self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         let deadline = tokio::time::Instant::now() + patience;
         let mut late = Vec::new();
         for (name, handle) in tasks {
@@ -72,5 +75,56 @@ impl Supervisor {
             }
         }
         late
+    }
+}
+
+/// Runs a task in which a panic is a failure like any other: otherwise the process would go on without the task, and
+/// nobody would know. What the panic said is told by the panic hook.
+async fn caught(task: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
+    let mut task = std::pin::pin!(task);
+    std::future::poll_fn(|cx| {
+        // Sound to look past unwinding: a task that panicked is not polled again.
+        let polled = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx)));
+        polled.unwrap_or_else(|_| Poll::Ready(Err(Fault::internal("the task panicked"))))
+    })
+    .await
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed test says where")]
+mod tests {
+    use super::*;
+
+    /// Starts a task that fails after a pause; was the process asked to stop once it had ended?
+    async fn stops(on_error: OnError, fail: fn() -> Result<(), Fault>) -> bool {
+        let supervisor = Supervisor::new();
+        supervisor.spawn("failing", on_error, async move {
+            tokio::task::yield_now().await;
+            fail()
+        });
+        let (_, handle) = supervisor.tasks.lock().unwrap().pop().unwrap();
+        handle.await.unwrap();
+        supervisor.stop_token().is_cancelled()
+    }
+
+    #[tokio::test]
+    async fn panics_and_errors_mean_what_was_declared() {
+        for fail in [|| panic!("asked to"), || Err(Fault::internal("asked to"))] {
+            assert!(stops(OnError::StopProcess, fail).await);
+            assert!(!stops(OnError::Log, fail).await);
+        }
+        assert!(!stops(OnError::StopProcess, || Ok(())).await, "an end is no failure");
+    }
+
+    #[tokio::test]
+    async fn who_does_not_stop_in_time_is_named() {
+        let supervisor = Supervisor::new();
+        let stop = supervisor.stop_token();
+        supervisor.spawn("orderly", OnError::Log, async move {
+            stop.cancelled().await;
+            Ok(())
+        });
+        supervisor.spawn("deaf", OnError::Log, std::future::pending());
+        assert_eq!(supervisor.stop(Duration::from_millis(50)).await, ["deaf"]);
     }
 }
