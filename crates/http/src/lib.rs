@@ -11,6 +11,7 @@ mod envelope;
 mod ops;
 mod query;
 mod refusal;
+mod router;
 mod server;
 
 pub use api::Api;

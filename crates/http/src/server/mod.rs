@@ -4,7 +4,8 @@
 
 mod stream;
 
-use crate::api::{Api, router};
+use crate::api::Api;
+use crate::router::router;
 use axum::Router;
 use axum::body::Body;
 use http::Request;

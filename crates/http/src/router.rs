@@ -1,0 +1,20 @@
+//! The one router over all dialects: what is below which path, and what is around all of it.
+
+use crate::api::Api;
+use crate::refusal::Refusal;
+use crate::{dialects, envelope, ops};
+use axum::Router;
+use axum::routing::get;
+use std::sync::Arc;
+
+/// Every route of every dialect.
+pub(crate) fn router(api: Arc<Api>) -> Router {
+    Router::new()
+        .route("/healthz", get(ops::health))
+        .route("/readyz", get(ops::ready))
+        .nest("/api/v1", dialects::native::routes())
+        .fallback(async || Refusal::not_found("there is nothing at this path"))
+        .method_not_allowed_fallback(async || Refusal::method_not_allowed())
+        .layer(axum::middleware::from_fn_with_state(api.clone(), envelope::envelop))
+        .with_state(api)
+}
