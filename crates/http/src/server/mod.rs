@@ -8,7 +8,7 @@ use crate::api::Api;
 use crate::router::router;
 use axum::Router;
 use axum::body::Body;
-use http::Request;
+use http::{Request, Version};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -115,7 +115,10 @@ async fn converse(
     let breaker = Breaker::default();
     let io = TokioIo::new(GuardedStream::new(stream, limits, breaker.clone()));
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(breaker.clone());
+        // HTTP/2 tells the end of each answer itself, and other answers share the connection.
+        if request.version() < Version::HTTP_2 {
+            request.extensions_mut().insert(breaker.clone());
+        }
         router.clone().oneshot(request.map(Body::new))
     });
     let mut connection = std::pin::pin!(builder.serve_connection(io, service));

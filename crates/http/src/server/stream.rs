@@ -5,7 +5,7 @@ use super::ConnectionLimits;
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -15,19 +15,48 @@ use tokio::time::Sleep;
 /// Length of what tells HTTP/2 from HTTP/1; until it is read, no header time-out runs yet.
 const PREFACE_BYTES: usize = 24;
 
-/// Marks a connection as broken: it is then reset instead of closed. HTTP/1.0 has no other way to tell a broken
-/// answer from one that is whole, and proxies still speak it.
+/// Tells a connection how far an answer is whose end must be told from a breaking off. While such an answer is under
+/// way, whatever ends the connection resets it: a failure, an impatient stop, and also the death of the process, as the
+/// reset is set on the socket before the first byte. HTTP/1.0 has no other way to tell a broken answer from one that is
+/// whole, and proxies still speak it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Breaker(Arc<AtomicBool>);
+pub(crate) struct Breaker(Arc<AtomicU8>);
+
+/// No such answer is under way.
+const AT_REST: u8 = 0;
+/// It has begun.
+const UNDER_WAY: u8 = 1;
+/// Its last byte was handed over, but may not be written yet.
+const HANDED_OVER: u8 = 2;
+/// The connection is given up.
+const BROKEN: u8 = 3;
 
 impl Breaker {
-    /// Has the connection reset when it ends.
-    pub(crate) fn break_connection(&self) {
-        self.0.store(true, Ordering::Release);
+    /// An answer begins. If its end is never told, the connection is reset.
+    pub(crate) fn begin_answer(&self) {
+        self.0.store(UNDER_WAY, Ordering::Release);
     }
 
-    fn is_broken(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+    /// The answer was handed over to its last byte.
+    pub(crate) fn end_answer(&self) {
+        self.advance(UNDER_WAY, HANDED_OVER);
+    }
+
+    fn break_connection(&self) {
+        self.0.store(BROKEN, Ordering::Release);
+    }
+
+    /// Everything handed over has been written. Was it the end of an answer?
+    fn written(&self) -> bool {
+        self.advance(HANDED_OVER, AT_REST)
+    }
+
+    fn at_rest(&self) -> bool {
+        self.0.load(Ordering::Acquire) == AT_REST
+    }
+
+    fn advance(&self, from: u8, to: u8) -> bool {
+        self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 }
 
@@ -39,13 +68,35 @@ pub(super) struct GuardedStream {
     stalled: Option<Pin<Box<Sleep>>>,
     reader_patience: Duration,
     breaker: Breaker,
+    /// Would the kernel reset the connection at its end?
+    resets: bool,
 }
 
 impl GuardedStream {
     pub(super) fn new(stream: TcpStream, limits: &ConnectionLimits, breaker: Breaker) -> Self {
         let deadline = Box::pin(tokio::time::sleep(limits.header_patience));
         let reader_patience = limits.reader_patience;
-        Self { stream, opening: Some((PREFACE_BYTES, deadline)), stalled: None, reader_patience, breaker }
+        let opening = Some((PREFACE_BYTES, deadline));
+        Self { stream, opening, stalled: None, reader_patience, breaker, resets: false }
+    }
+
+    /// Has the kernel reset the connection at its end, if an answer is under way.
+    fn arm(&mut self) -> Result<()> {
+        if !self.resets && !self.breaker.at_rest() {
+            self.stream.set_zero_linger()?;
+            self.resets = true;
+        }
+        Ok(())
+    }
+
+    /// Everything is written: lets the connection end in peace again, if that was the end of the answer.
+    fn disarm(&mut self) -> Result<()> {
+        if self.breaker.written() && self.resets {
+            #[allow(deprecated, reason = "it is deprecated for the waiting, and none is asked for")]
+            self.stream.set_linger(None)?;
+            self.resets = false;
+        }
+        Ok(())
     }
 
     fn watch_reader(&mut self, cx: &mut Context<'_>, written: Poll<Result<usize>>) -> Poll<Result<usize>> {
@@ -88,6 +139,7 @@ impl AsyncRead for GuardedStream {
 
 impl AsyncWrite for GuardedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
+        self.arm()?;
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.watch_reader(cx, written)
     }
@@ -97,6 +149,7 @@ impl AsyncWrite for GuardedStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
+        self.arm()?;
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.watch_reader(cx, written)
     }
@@ -106,11 +159,13 @@ impl AsyncWrite for GuardedStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        Poll::Ready(self.disarm())
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        if self.breaker.is_broken() {
+        if !self.breaker.at_rest() {
+            // An orderly end would say that the answer is whole.
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_shutdown(cx)
@@ -119,9 +174,7 @@ impl AsyncWrite for GuardedStream {
 
 impl Drop for GuardedStream {
     fn drop(&mut self) {
-        if self.breaker.is_broken()
-            && let Err(error) = self.stream.set_zero_linger()
-        {
+        if let Err(error) = self.arm() {
             tracing::debug!(%error, "a broken connection was closed instead of reset");
         }
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed test says where")]
 
 mod connection;
+mod endings;
 #[path = "../../../app/tests/it/fakes.rs"]
 #[allow(dead_code, reason = "shared with the tests of the use cases, which need more of it")]
 mod fakes;
@@ -190,13 +191,6 @@ async fn a_failure_midway_never_ends_cleanly() {
     assert_eq!(answer.status, 200);
     assert!(!answer.whole, "{answer:?}");
     assert!(!answer.text().contains("three"));
-
-    // HTTP/1.0 ends a body by closing the connection: only a reset tells that it is not whole.
-    let mut stream = TcpStream::connect(service.address).await.unwrap();
-    let request = format!("{line} HTTP/1.0\r\nAuthorization: Bearer {TOKEN_PREFIX}admin\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut bytes = Vec::new();
-    assert!(stream.read_to_end(&mut bytes).await.is_err(), "closed as if it were whole: {bytes:?}");
 }
 
 #[tokio::test]

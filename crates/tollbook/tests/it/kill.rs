@@ -4,9 +4,11 @@
 
 use crate::client::{Client, End};
 use crate::load::{Load, Random};
-use crate::service::{Service, day_ago, wait_for};
+use crate::service::{Service, TOKEN, day_ago, wait_for};
 use crate::table::Table;
 use std::collections::{BTreeMap, HashMap};
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -276,4 +278,23 @@ fn report(run: &Run, starts: &mut [Duration], folder: &Path) {
     assert!(median < usual + START_PATIENCE, "starts take long after kills");
     let enough = ledger.bodies.len() as u64 > KILLS && torn > 0 && ledger.broken_exports > 0;
     assert!(enough, "too little was under way to learn anything");
+}
+
+/// HTTP/1.0 ends a body by closing the connection, which the kernel does for a killed process too: only a reset tells.
+#[test]
+fn readers_without_chunks_see_the_kill_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::start(folder.path());
+    service.post_ndjson(Load::new(6).ndjson("large", LARGE.0, LARGE.1, &day_ago(1))).expect(200);
+    let url = service.client.url();
+    let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let path = "/api/v1/cdr/export?from=2000-01-01&to=2100-01-01&columns=id,extra";
+    write!(stream, "GET {path} HTTP/1.0\r\nauthorization: Bearer {TOKEN}\r\n\r\n").unwrap();
+    let mut seen = vec![0; 64 * 1024];
+    stream.read_exact(&mut seen).unwrap();
+    assert!(seen.starts_with(b"HTTP/1.0 200"));
+    service.kill();
+    let ended = stream.read_to_end(&mut seen).map_err(|error| error.kind());
+    assert_eq!(ended, Err(ErrorKind::ConnectionReset), "{} bytes", seen.len());
 }

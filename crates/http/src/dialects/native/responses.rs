@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::task::Poll;
 use tollbook_app::datasets::SchemaView;
 use tollbook_app::exports::{DirectExport, ExportHead};
 use tollbook_app::ingest::IngestOutcome;
@@ -116,7 +117,8 @@ pub(crate) fn export_head(head: &ExportHead, format: ExportFormat, formula_guard
     response
 }
 
-/// A running export. When it fails midway the connection is broken, so that a short file never ends cleanly.
+/// A running export. Whatever breaks it off before its end breaks the connection too, so that a short file never ends
+/// cleanly.
 pub(crate) fn export(
     export: DirectExport,
     format: ExportFormat,
@@ -126,16 +128,22 @@ pub(crate) fn export(
     let DirectExport { head, stream } = export;
     let response = export_head(&head, format, formula_guard);
     let id: Uuid = head.id;
+    if let Some(breaker) = &breaker {
+        breaker.begin_answer();
+    }
     let chunks = stream.chunks.map(move |chunk| {
         chunk.map_err(|fault| {
             tracing::error!(export = %id, fault = fault.log_text(), "an export failed midway; its connection is broken");
-            if let Some(breaker) = &breaker {
-                breaker.break_connection();
-            }
             std::io::Error::other("the export failed")
         })
     });
-    response.map(|_| Body::from_stream(chunks))
+    let end = futures::stream::poll_fn(move |_| {
+        if let Some(breaker) = &breaker {
+            breaker.end_answer();
+        }
+        Poll::Ready(None)
+    });
+    response.map(|_| Body::from_stream(chunks.chain(end)))
 }
 
 /// A published schema, or nothing new.
