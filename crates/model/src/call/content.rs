@@ -19,8 +19,7 @@ pub fn push_content_field(field: CallField, value: &Value<'_>, into: &mut Vec<u8
     into.push(field as u8);
     match value {
         Value::Null => {}
-        // The last field: nothing follows that its end could be mistaken for.
-        Value::Text(text) if field == CallField::Extra => into.extend_from_slice(text.as_bytes()),
+        // The length tells where the text ends, whatever follows.
         Value::Text(text) => {
             into.extend_from_slice(&(text.len() as u32).to_le_bytes());
             into.extend_from_slice(text.as_bytes());
@@ -37,4 +36,29 @@ pub fn push_content_field(field: CallField, value: &Value<'_>, into: &mut Vec<u8
 /// Digest of the content whose bytes these are.
 pub fn digest_of_content(bytes: &[u8]) -> u64 {
     xxh3_64(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_says_where_it_ends() {
+        let content = |fields: &[(CallField, &str)]| {
+            let mut bytes = Vec::new();
+            for (field, text) in fields {
+                push_content_field(*field, &Value::Text((*text).into()), &mut bytes);
+            }
+            bytes
+        };
+        let after = content(&[(CallField::Trunk, "b")]);
+        let after = std::str::from_utf8(&after).expect("small numbers are ASCII");
+        for field in [CallField::Extra, CallField::CallId] {
+            assert_ne!(
+                content(&[(field, "a"), (CallField::Trunk, "b")]),
+                content(&[(field, &format!("a{after}"))]),
+                "{field:?}"
+            );
+        }
+    }
 }
