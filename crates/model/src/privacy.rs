@@ -135,7 +135,7 @@ pub fn normal_form(number: &str) -> Cow<'_, str> {
     if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) && !number.starts_with("00") {
         return Cow::Borrowed(number);
     }
-    let kept: String = number.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')')).collect();
+    let kept = without_separators(number);
     let bare = kept.strip_prefix('+').or_else(|| kept.strip_prefix("00")).unwrap_or(&kept);
     if !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_digit()) {
         Cow::Owned(bare.to_owned())
@@ -184,14 +184,15 @@ pub fn pseudonymise(record: &mut CallRecord<'_>, key: &PseudonymKey) -> Result<(
         record.set_text(CallField::SourceNumberOut, key.pseudonym(&number))?;
     }
     if let Some(number) = clear_number(record, CallField::Cli) {
-        let pseudonym = key.pseudonym(&number);
-        hide_elsewhere(record, &normal_form(&number), &pseudonym)?;
+        let normal = normal_form(&number);
+        let pseudonym = key.pseudonym_of_normal_form(&normal);
+        hide_elsewhere(record, &normal, &pseudonym, key)?;
         record.set_text(CallField::Cli, pseudonym)?;
     }
     let Some(original) = clear_number(record, CallField::CallingParty) else { return Ok(()) };
     let normal = normal_form(&original);
     let pseudonym = key.pseudonym_of_normal_form(&normal);
-    hide_elsewhere(record, &normal, &pseudonym)?;
+    hide_elsewhere(record, &normal, &pseudonym, key)?;
     record.set_sealed_calling_party(key.seal(&original, &normal, &pseudonym));
     record.set_text(CallField::CallingParty, pseudonym)?;
     if is_digits(&normal) && normal.len() >= SHOWN_FROM_DIGITS {
@@ -207,21 +208,60 @@ fn clear_number(record: &CallRecord<'_>, field: CallField) -> Option<String> {
     record.text(field).filter(|number| !number.is_empty() && !is_pseudonym(number)).map(str::to_owned)
 }
 
-/// Hides a number wherever else it stands in the record.
-fn hide_elsewhere(record: &mut CallRecord<'_>, normal: &str, pseudonym: &str) -> Result<(), FieldProblem> {
+/// Hides a number wherever else it stands in the record; of a text around a number, such as `sip:+442071234567@host`,
+/// the number as well.
+fn hide_elsewhere(
+    record: &mut CallRecord<'_>,
+    normal: &str,
+    pseudonym: &str,
+    key: &PseudonymKey,
+) -> Result<(), FieldProblem> {
+    replace_in_suspects(record, normal, pseudonym)?;
+    if is_digits(normal) {
+        record.retain_extra(|_, value| !holds_digits(value, last_digits(normal)));
+        return Ok(());
+    }
+    record.retain_extra(|_, value| !value.to_lowercase().contains(normal));
+    if let Some(digits) = contained_number(normal) {
+        replace_in_suspects(record, &digits, &key.pseudonym_of_normal_form(&digits))?;
+        record.retain_extra(|_, value| !holds_digits(value, last_digits(&digits)));
+    }
+    Ok(())
+}
+
+fn replace_in_suspects(
+    record: &mut CallRecord<'_>,
+    normal: &str,
+    pseudonym: &str,
+) -> Result<(), FieldProblem> {
     for field in SUSPECT_FIELDS {
         if record.text(field).is_some_and(|text| normal_form(text) == normal) {
             record.set_text(field, pseudonym.to_owned())?;
         }
     }
-    if is_digits(normal) {
-        // The national spelling lacks the country code: the last seven digits give a number away as well.
-        let needle = &normal[normal.len().saturating_sub(SHOWN_FROM_DIGITS)..];
-        record.retain_extra(|_, value| !holds_digits(value, needle));
-    } else {
-        record.retain_extra(|_, value| !value.to_lowercase().contains(normal));
-    }
     Ok(())
+}
+
+/// The national spelling lacks the country code: the last seven digits give a number away as well.
+fn last_digits(digits: &str) -> &str {
+    &digits[digits.len().saturating_sub(SHOWN_FROM_DIGITS)..]
+}
+
+/// The normal form of the number that stands in a longer text: its longest run of digits, if that is as long as a number.
+/// Of an address the part before `@` goes first, because the host may be digits too.
+fn contained_number(text: &str) -> Option<String> {
+    let user = text.split('@').next().unwrap_or(text);
+    [user, text].into_iter().find_map(|part| {
+        let joined = without_separators(part);
+        let runs = joined.split(|c: char| !c.is_ascii_digit());
+        let longest = runs.max_by_key(|run| run.len()).filter(|run| run.len() >= SHOWN_FROM_DIGITS)?;
+        Some(normal_form(longest).into_owned())
+    })
+}
+
+/// The text without what people put between digits.
+fn without_separators(text: &str) -> String {
+    text.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')')).collect()
 }
 
 fn is_digits(normal: &str) -> bool {
@@ -229,7 +269,7 @@ fn is_digits(normal: &str) -> bool {
 }
 
 fn holds_digits(value: &str, needle: &str) -> bool {
-    let digits: String = value.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')')).collect();
+    let digits = without_separators(value);
     // Two or three digits stand in every other value; only the value that is just them tells anything.
     if needle.len() < 4 { digits == needle } else { digits.contains(needle) }
 }
@@ -318,6 +358,40 @@ mod tests {
         pseudonymise(&mut record, &key).unwrap();
         assert_eq!(record.text(CallField::Cli), Some(key.pseudonym("442071234567").as_str()));
         assert_eq!(record.sealed_calling_party(), None);
+    }
+
+    #[test]
+    fn a_number_within_the_callers_address_is_hidden_too() {
+        let key = PseudonymKey::new(1, [9; 32]);
+        for address in [
+            "sip:+442071234567@10.20.30.40;user=phone",
+            "tel:+44-20-7123-4567;phone-context=x",
+            "SIP:00442071234567@carrier.example",
+            "\"Desk 12\" <sip:+44 (20) 7123.4567@198.51.100.200>",
+        ] {
+            for field in [CallField::CallingParty, CallField::Cli] {
+                let mut record = CallRecord::new();
+                record.set_text(field, address).unwrap();
+                record.set_text(CallField::DialledNumber, "+44 20 7123 4567").unwrap();
+                record.set_text(CallField::CallId, "442071234568").unwrap();
+                record.push_extra("national", "020 7123-4567");
+                record.push_extra("contact", "<sip:442071234567@198.51.100.7>");
+                record.push_extra("host", "198.51.100.200");
+                record.push_extra("other", "+442071230000");
+                pseudonymise(&mut record, &key).unwrap();
+                let names: Vec<&str> = record.extra().iter().map(|(name, _)| name.as_ref()).collect();
+                assert_eq!(names, ["host", "other"], "{address}");
+                assert_eq!(
+                    record.text(CallField::DialledNumber),
+                    Some(key.pseudonym("442071234567").as_str())
+                );
+                assert_eq!(record.text(CallField::CallId), Some("442071234568"), "another number stays");
+                assert!(record.text(field).is_some_and(is_pseudonym), "{address}");
+            }
+        }
+        for none in ["anonymous", "sip:anonymous@10.0.0.1", "desk 123456"] {
+            assert_eq!(contained_number(none), None, "{none}");
+        }
     }
 
     #[test]
