@@ -64,17 +64,12 @@ pub fn parse_instant(text: &str) -> Option<i64> {
 
 /// The common form `YYYY-MM-DDTHH:MM:SS[.fff…]Z`, read without the general parser.
 fn parse_utc_instant(bytes: &[u8]) -> Option<i64> {
-    let number = |from: usize, to: usize| -> Option<i64> {
-        bytes[from..to]
-            .iter()
-            .try_fold(0i64, |sum, b| b.is_ascii_digit().then(|| sum * 10 + i64::from(b - b'0')))
-    };
     let shape = bytes[4] == b'-' && bytes[7] == b'-' && bytes[13] == b':' && bytes[16] == b':';
     if !shape || *bytes.last()? != b'Z' {
         return None;
     }
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let (year, month, day) = (number(bytes, 0, 4)?, number(bytes, 5, 7)?, number(bytes, 8, 10)?);
+    let (hour, minute, second) = (number(bytes, 11, 13)?, number(bytes, 14, 16)?, number(bytes, 17, 19)?);
     let date =
         Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
     if hour > 23 || minute > 59 || second > 59 {
@@ -115,29 +110,51 @@ pub fn local_instant(local: DateTime, zone: &TimeZone) -> Option<i64> {
 pub enum Bound {
     /// A whole day, `YYYY-MM-DD`.
     Day(Date),
-    /// A moment in milliseconds.
+    /// A moment: the first whole millisecond that is not before it. Records start at whole milliseconds, so a range that
+    /// begins or ends there holds exactly those that it means.
     Instant(i64),
 }
 
 impl Bound {
-    /// Reads a date or a date-time; without an offset it is local in `zone`. None if it is neither, or impossible.
+    /// Reads a date, or a date-time in the form of RFC 3339 (with seconds, and none of 60); without an offset it is local
+    /// in `zone`. None if it is neither, or impossible.
     pub fn parse(text: &str, zone: &TimeZone) -> Option<Self> {
-        if text.len() == 10 {
-            let strict = text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
-            return if strict { text.parse().ok().map(Self::Day) } else { None };
+        let bytes = text.as_bytes();
+        let date = Date::new(
+            number(bytes, 0, 4)?.try_into().ok()?,
+            number(bytes, 5, 7)?.try_into().ok()?,
+            number(bytes, 8, 10)?.try_into().ok()?,
+        );
+        let date = date.ok().filter(|_| bytes[4] == b'-' && bytes[7] == b'-')?;
+        match bytes.get(10) {
+            None => return Some(Self::Day(date)),
+            Some(b'T' | b't' | b' ') => {}
+            Some(_) => return None,
         }
-        if !matches!(text.as_bytes().get(10), Some(b'T' | b't' | b' ')) {
+        let (hour, minute, second) = (number(bytes, 11, 13)?, number(bytes, 14, 16)?, number(bytes, 17, 19)?);
+        if bytes[13] != b':' || bytes[16] != b':' || hour > 23 || minute > 59 || second > 59 {
             return None;
         }
-        if let Some(ms) = parse_instant(text) {
-            return Some(Self::Instant(ms));
-        }
-        let has_zone_text = text[11..].contains(['Z', 'z', '+', '-', '[']);
-        if has_zone_text {
-            return None;
-        }
-        let local: DateTime = text.parse().ok()?;
-        local_instant(local, zone).map(Self::Instant)
+        let (millis, offset) = fraction_rounded_up(&bytes[19..])?;
+        let of_day = ((hour * 60 + minute) * 60 + second) * 1000;
+        let utc = days_since_epoch(date) * 86_400_000 + of_day;
+        let whole_seconds = match offset {
+            [] => {
+                let local = date.at(hour as i8, minute as i8, second as i8, 0);
+                local_instant(local, zone)?
+            }
+            [b'Z' | b'z'] => utc,
+            [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
+                let (hours, minutes) = (number(offset, 1, 3)?, number(offset, 4, 6)?);
+                if hours > 23 || minutes > 59 {
+                    return None;
+                }
+                let ahead = (hours * 60 + minutes) * 60_000;
+                if *sign == b'+' { utc - ahead } else { utc + ahead }
+            }
+            _ => return None,
+        };
+        Some(Self::Instant(whole_seconds + millis))
     }
 
     /// The first moment meant, as a start of a range.
@@ -155,6 +172,27 @@ impl Bound {
             Self::Instant(ms) => Some(ms),
         }
     }
+}
+
+/// Reads a fraction of a second, if there is one, as milliseconds rounded up, and answers what stands behind it.
+fn fraction_rounded_up(bytes: &[u8]) -> Option<(i64, &[u8])> {
+    let Some(behind_point) = bytes.strip_prefix(b".") else { return Some((0, bytes)) };
+    let digits = behind_point.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (fraction, rest) = behind_point.split_at(digits);
+    if fraction.is_empty() {
+        return None;
+    }
+    let millis = (0..3).fold(0, |sum, at| sum * 10 + fraction.get(at).map_or(0, |b| i64::from(b - b'0')));
+    let more = fraction.iter().skip(3).any(|&digit| digit != b'0');
+    Some((millis + i64::from(more), rest))
+}
+
+/// The number that the digits at `from..to` spell; none when there is anything else.
+fn number(bytes: &[u8], from: usize, to: usize) -> Option<i64> {
+    bytes
+        .get(from..to)?
+        .iter()
+        .try_fold(0i64, |sum, b| b.is_ascii_digit().then(|| sum * 10 + i64::from(b - b'0')))
 }
 
 fn day_start(date: Date, zone: &TimeZone) -> Option<i64> {
@@ -225,6 +263,59 @@ mod tests {
         assert_eq!(at("2026-10-25T02:30:00"), Bound::Instant(ms("2026-10-25T00:30:00Z")));
         for wrong in ["2026-02-30", "20260105", "yesterday", "2026-01-05T", "2026-01-05T25:00:00", ""] {
             assert_eq!(Bound::parse(wrong, &paris), None, "{wrong}");
+        }
+    }
+    #[test]
+    fn bounds_round_up_to_the_first_whole_millisecond_inside() {
+        let paris = TimeZone::get("Europe/Paris").unwrap();
+        for (text, millisecond) in [
+            ("2026-01-05T09:00:00.5Z", "2026-01-05T09:00:00.500Z"),
+            ("2026-01-05T09:00:00.5000Z", "2026-01-05T09:00:00.500Z"),
+            ("2026-01-05T09:00:00.5009Z", "2026-01-05T09:00:00.501Z"),
+            ("2026-01-05t09:00:00.000000000001z", "2026-01-05T09:00:00.001Z"),
+            ("2026-01-05 10:00:00.9991+01:00", "2026-01-05T09:00:01.000Z"),
+            ("2026-01-05T10:00:00.5009", "2026-01-05T09:00:00.501Z"),
+            ("2026-01-05T03:30:00-05:30", "2026-01-05T09:00:00.000Z"),
+            ("1969-12-31T23:59:59.9999Z", "1970-01-01T00:00:00Z"),
+        ] {
+            let bound = Bound::parse(text, &paris);
+            assert_eq!(bound, Some(Bound::Instant(ms(millisecond))), "{text}");
+            let bound = bound.unwrap();
+            assert_eq!(bound.as_from(&paris), bound.as_to(&paris), "a moment begins what it ends");
+        }
+    }
+
+    #[test]
+    fn only_the_form_of_rfc_3339_is_a_bound() {
+        for wrong in [
+            "2026-01-05T09:00",
+            "2026-01-05T09:00Z",
+            "2026-01-05T09",
+            "2026-01-05T09:00:60Z",
+            "2026-01-05T23:59:60",
+            "2026-01-05T24:00:00Z",
+            "2026-01-05T09:00:00,5Z",
+            "2026-01-05T09:00:00.Z",
+            "2026-01-05T09:00:00.",
+            "2026-01-05T09:00:00+01",
+            "2026-01-05T09:00:00+0100",
+            "2026-01-05T09:00:00+01:00:00",
+            "2026-01-05T09:00:00+24:00",
+            "2026-01-05T09:00:00 01:00",
+            "2026-01-05T09:00:00+01:00[Europe/Paris]",
+            "2026-01-05T09:00:00Z[UTC]",
+            "2026-01-05T09:00:00[Europe/Paris]",
+            "2026-01-05T09:00:00ZZ",
+            "2026-01-05_09:00:00Z",
+            "2026-01-05T090000Z",
+            "2026-02-30T09:00:00Z",
+            "2026-13-01",
+            "+002026-01-05T09:00:00Z",
+            "2026/01/05",
+            "2026-01-05Z",
+            "\u{661}026-01-05",
+        ] {
+            assert_eq!(Bound::parse(wrong, &TimeZone::UTC), None, "{wrong}");
         }
     }
 }
