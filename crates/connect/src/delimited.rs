@@ -42,6 +42,10 @@ impl Fields {
         self.ends.get(at).is_some_and(|&(_, quoted)| quoted) || !self.get(at).is_empty()
     }
 
+    fn last_is_quoted(&self) -> bool {
+        self.ends.last().is_some_and(|&(_, quoted)| quoted)
+    }
+
     fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
@@ -109,6 +113,13 @@ impl Dialect {
         }
     }
 
+    /// May the last row of an input, whose bytes and fields these are and which no line feed ends, be cut off within its
+    /// last field? Only a closing quote says that it is not: half a number is a number too.
+    pub(crate) fn may_be_cut_off(&self, row: &[u8], fields: &Fields) -> bool {
+        let row = row.strip_suffix(b"\r").unwrap_or(row);
+        !fields.last_is_quoted() || row.last().copied() != self.quote
+    }
+
     /// Copies what stands between quotes; answers the position after the closing quote, or where the broken record ends.
     fn quoted_part(
         &self,
@@ -151,10 +162,20 @@ pub(crate) fn without_mark(input: &[u8]) -> &[u8] {
     input.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(input)
 }
 
+/// A row without its line end, of whichever of the two kinds: equal rows are equal in both.
+pub(crate) fn without_line_end(row: &[u8]) -> &[u8] {
+    let row = row.strip_suffix(b"\n").unwrap_or(row);
+    row.strip_suffix(b"\r").unwrap_or(row)
+}
+
 /// Line feeds in a stretch of input.
 pub(crate) fn line_feeds(input: &[u8]) -> u64 {
     input.iter().filter(|&&byte| byte == b'\n').count() as u64
 }
+
+/// Why a last row without a line feed is refused.
+pub(crate) const NO_LINE_END: &str =
+    "the last line has no line end: it may be cut off; send it again complete";
 
 #[cfg(test)]
 mod tests {
@@ -203,6 +224,35 @@ mod tests {
     fn a_broken_quote_costs_one_line() {
         let (_, _, next, ending) = split(COMMA, "\"open,x\n\"whole\",y\n", true);
         assert_eq!((next, ending), (8, Ending::OpenQuote));
+    }
+
+    #[test]
+    fn only_a_closing_quote_says_that_a_row_is_whole() {
+        for (row, cut_off) in [
+            ("\"a\",12", true),
+            ("\"a\",", true),
+            ("\"a\",\"b\"c", true),
+            ("\"a\",b\"", true),
+            ("1,\"b\"", false),
+            ("1,\"\"", false),
+            ("1,\"b\"\r", false),
+        ] {
+            let mut fields = Fields::default();
+            let (_, ending) = COMMA.split(row.as_bytes(), 0, false, &mut fields);
+            assert_eq!(ending, Ending::Input, "{row:?}");
+            assert_eq!(COMMA.may_be_cut_off(row.as_bytes(), &fields), cut_off, "{row:?}");
+        }
+        let unquoted = Dialect { quote: None, ..COMMA };
+        let mut fields = Fields::default();
+        unquoted.split(b"1,\"b\"", 0, false, &mut fields);
+        assert!(unquoted.may_be_cut_off(b"1,\"b\"", &fields));
+    }
+
+    #[test]
+    fn line_ends_are_no_part_of_a_row() {
+        for row in ["a,b\n", "a,b\r\n", "a,b", "a,b\r"] {
+            assert_eq!(without_line_end(row.as_bytes()), b"a,b", "{row:?}");
+        }
     }
 
     #[test]

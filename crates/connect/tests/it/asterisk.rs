@@ -290,8 +290,47 @@ fn a_cut_off_row_costs_only_itself() {
         assert_eq!(inside.column("source_seq"), ["42", "42"], "cut at {cut}: {:?}", inside.report);
         assert_eq!(inside.report.rejected, 1);
     }
-    let without_line_feed = read_lines(whole.trim_end());
-    assert_eq!(without_line_feed.column("source_seq"), ["41"]);
+}
+
+#[test]
+fn a_last_line_that_may_be_cut_off_gives_no_record() {
+    let id = "\"pbx-1795359106.106\"";
+    let first = row(&[], &[id, "\"\"", "\"peer\"", id, "3184"]);
+    let last = row(&[], &[id, "\"\"", "\"peer\"", id, "3185"]);
+    let body = format!("{first}{last}");
+    assert_eq!(read_lines(&body).column("source_seq"), ["3184", "3185"]);
+    for cut in 1..last.len() {
+        let cut_off = read_lines(&body[..body.len() - cut]);
+        assert_eq!(cut_off.column("source_seq"), ["3184"], "cut {cut} bytes before the end");
+        assert_eq!(cut_off.report.rejected, 1, "cut {cut} bytes before the end");
+    }
+    let reason = &read_lines(body.trim_end()).report.reasons[0];
+    assert_eq!(
+        (reason.line, reason.reason.as_str()),
+        (2, "the last line has no line end: it may be cut off; send it again complete")
+    );
+    // A closed quote and the width of the row before say that the last row is whole.
+    let quoted = row(&[], &[id, "\"did\""]);
+    let both = format!("{quoted}{}", quoted.trim_end());
+    assert_eq!(read_lines(&both).report.rejected, 0);
+    // On its own a row may lack any of the optional columns.
+    assert_eq!(read_lines(quoted.trim_end()).report.rejected, 1);
+}
+
+#[test]
+fn the_recorded_file_cut_within_its_last_number_makes_no_false_record() {
+    let master = recorded("Master.csv");
+    let whole = read_lines(&master);
+    let cut_off = read_lines(&master[..master.len() - 2]);
+    assert_eq!(cut_off.records, whole.records[..whole.records.len() - 1]);
+    assert_eq!(cut_off.report.rejected, 1);
+}
+
+#[test]
+fn line_ends_do_not_change_a_rows_key() {
+    let unix = row(&[], &[]);
+    let windows = unix.replace('\n', "\r\n");
+    assert_eq!(read_lines(unix).only()["source_key"], read_lines(windows).only()["source_key"]);
 }
 
 #[test]

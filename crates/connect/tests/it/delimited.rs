@@ -93,7 +93,7 @@ q850_cause = "cause"
 direction = { value = "outbound" }
 "#,
     );
-    let body = "1, abbey1, 650200000, 88, 78, 17, 47bbf17a, 1336101842\n2, x, 650200001, 5, 0, 17, 47bc14de, 1336113924";
+    let body = "1, abbey1, 650200000, 88, 78, 17, 47bbf17a, 1336101842\n2, x, 650200001, 5, 0, 17, 47bc14de, 1336113924\n";
     let read = read("csv", settings, body);
     assert_eq!(read.column("source_key"), ["47bbf17a", "47bc14de"]);
     assert_eq!(read.column("start_at"), ["2012-05-04T03:24:02Z", "2012-05-04T06:45:24Z"]);
@@ -108,6 +108,31 @@ fn rows_without_key_columns_are_counted_not_merged() {
     let (first, again) = (read("csv", settings.clone(), body), read("csv", settings, body));
     assert_ne!(first.column("id")[0], first.column("id")[1]);
     assert_eq!(first.column("id"), again.column("id"));
+}
+
+#[test]
+fn line_ends_do_not_change_a_rows_key() {
+    let settings = profile("zone = \"UTC\"\n[fields]\nstart_at = \"s\"\nduration_s = \"d\"\n");
+    let body = "s,d,n\n2026-11-22 14:51:46,1,a\n2026-11-22 14:51:47,1,\"b\"\n";
+    let unix = read("csv", settings.clone(), body);
+    let windows = read("csv", settings.clone(), body.replace('\n', "\r\n"));
+    assert_eq!((unix.records.len(), &unix.records), (2, &windows.records));
+    let without_last = read("csv", settings, body.trim_end());
+    assert_eq!(unix.records, without_last.records);
+}
+
+#[test]
+fn a_last_row_that_may_be_cut_off_is_refused() {
+    let settings = profile("zone = \"UTC\"\nkey = [\"k\"]\n[fields]\nstart_at = \"s\"\nduration_s = \"d\"\n");
+    let whole = "s,d,k\n2026-11-22 14:51:46,1,41\n2026-11-22 14:51:47,1,3185\n";
+    assert_eq!(read("csv", settings.clone(), whole).column("source_key"), ["41", "3185"]);
+    for cut in [1, 2, 4, 5, 12] {
+        let cut_off = read("csv", settings.clone(), &whole[..whole.len() - cut]);
+        assert_eq!(cut_off.column("source_key"), ["41"], "cut {cut} bytes before the end");
+        let reasons: Vec<_> = cut_off.report.reasons.iter().map(|r| (r.line, r.reason.as_str())).collect();
+        let no_line_end = "the last line has no line end: it may be cut off; send it again complete";
+        assert_eq!(reasons, [(3, no_line_end)], "cut {cut} bytes before the end");
+    }
 }
 
 #[test]

@@ -74,7 +74,10 @@ proptest! {
     #[test]
     fn no_row_of_the_right_width_panics(cells in vec(vec(piece(), 0..3), 16..22)) {
         let cells: Vec<Vec<u8>> = cells.iter().map(|pieces| pieces.concat()).collect();
-        survives(&cells.join(&b","[..]));
+        let mut row = cells.join(&b","[..]);
+        survives(&row);
+        row.push(b'\n');
+        survives(&row);
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Connector for AsteriskCsv {
             let (next, columns) = file.split(at, &mut fields);
             let bytes = &file.bytes[at..next];
             if !is_blank(bytes) && !is_header(&fields) {
-                let content = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+                let content = delimited::without_line_end(bytes);
                 let row = columns
                     .and_then(|columns| Row::read(&fields, columns, &settings.zone))
                     .and_then(|row| call::record(&row, &settings, || occurrences.key(content)));
@@ -104,7 +104,7 @@ impl Connector for AsteriskCsv {
 struct File<'f> {
     settings: &'f Settings,
     bytes: &'f [u8],
-    /// Columns of the row before: a last line with fewer and without a line feed is cut off.
+    /// Columns of the row before: without a line feed, only a last line that has as many can be whole.
     previous_width: usize,
 }
 
@@ -119,12 +119,12 @@ impl File<'_> {
             (next, ending) = DIALECT.split(self.bytes, at, true, fields);
             columns = Columns::of(fields, self.settings.single_optional);
         }
-        let cut_off =
-            next == self.bytes.len() && ending != Ending::Line && fields.len() < self.previous_width;
+        // A line is read while the PBX still writes it, and half of a `sequence` would be another record's key.
+        let cut_off = next == self.bytes.len()
+            && ending == Ending::Input
+            && (fields.len() != self.previous_width || DIALECT.may_be_cut_off(&self.bytes[at..], fields));
         let columns = match (ending, columns) {
-            _ if cut_off => {
-                Err(RowProblem::new("the last line is cut off: send it again when it is complete"))
-            }
+            _ if cut_off => Err(RowProblem::new(delimited::NO_LINE_END)),
             (Ending::OpenQuote, _) => Err(RowProblem::new("a quote is left open: the row is incomplete")),
             (_, None) => Err(RowProblem::new(format!("has {} columns; rows have 16 to 21", fields.len()))),
             (_, Some(columns)) => Ok(columns),

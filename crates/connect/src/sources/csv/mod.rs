@@ -69,9 +69,12 @@ impl Connector for ProfiledCsv {
             if profile.header && known.is_header(&fields) {
                 continue;
             }
-            let content = row_bytes.strip_suffix(b"\n").unwrap_or(row_bytes);
+            let content = delimited::without_line_end(row_bytes);
             let row = match ending {
                 Ending::OpenQuote => Err(RowProblem::new("a quote is left open: the row is incomplete")),
+                Ending::Input if profile.dialect.may_be_cut_off(row_bytes, &fields) => {
+                    Err(RowProblem::new(delimited::NO_LINE_END))
+                }
                 _ => record(&profile, known, &fields, || occurrences.key(content)),
             };
             rows.take(row_line, row);
