@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+/// Different UTC days whose records one submission may hold; more are refused. Each becomes a batch of its own and is
+/// read for the recent-id filter, so that a small body over all days there are would cost more than a large one. Nearly
+/// three years: whoever loads more than that at once does it in pieces anyway.
+pub const MAX_BODY_DAYS: usize = 1000;
+
 /// Knobs of journal and lake.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {

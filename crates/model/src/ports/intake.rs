@@ -32,7 +32,8 @@ pub trait RecordSink: Send {
     /// Makes all records durable, or none; returns only then.
     ///
     /// # Errors
-    /// `storage_full`, `unavailable` (ask again), `internal`. Nothing was kept.
+    /// `invalid` (records of too many different days), `storage_full`, `unavailable` (ask again), `internal`. Nothing
+    /// was kept.
     async fn commit(self: Box<Self>) -> Result<Committed, Fault>;
 }
 

@@ -61,7 +61,7 @@ impl Committer {
         queue: &mut mpsc::Receiver<Submission>,
         last_group: usize,
     ) -> Vec<Submission> {
-        let mut rows = first.records.num_rows();
+        let mut rows = first.rows;
         let mut group = vec![first];
         let deadline = tokio::time::Instant::now() + self.config.gather;
         while rows < self.config.group_rows {
@@ -73,7 +73,7 @@ impl Committer {
                     Ok(None) | Err(_) => break,
                 },
             };
-            rows += next.records.num_rows();
+            rows += next.rows;
             group.push(next);
         }
         group

@@ -1,16 +1,20 @@
 //! From the submissions of one commit to the batches that are appended: duplicates dropped, revisions numbered, small
-//! submissions of one scope put together.
+//! submissions of one scope and day put together.
+//!
+//! A batch holds records of one UTC day: its times are what exports and compaction judge it by, and a single record of
+//! long ago beside those of today would make it concern all days between.
 //!
 //! Nothing here does I/O or waits; what is durable is the committer's business.
 
 use super::recent_ids::{Known, RecentIds};
-use super::submission::Submitted;
+use super::submission::{DayRows, Submitted};
 use crate::record_keys::{RecordId, RecordKeys, id_day, id_ms};
 use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch};
 use arrow_select::concat::concat_batches;
 use arrow_select::filter::filter_record_batch;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tollbook_columns::batch_codec;
 use tollbook_kit::fault::{Fault, ResultExt};
@@ -19,7 +23,7 @@ use tollbook_model::call::CallField;
 use tollbook_model::ports::{BatchContent, NewBatch, SnapshotScope};
 use uuid::Uuid;
 
-/// Submissions of this many records and more become a batch of their own, whose encoding has begun already.
+/// Submissions with this many records of a day and more become a batch of their own, which is encoded already.
 pub(super) const OWN_BATCH_ROWS: usize = 1000;
 /// Records of a batch put together from small submissions, at most about.
 const SHARED_BATCH_ROWS: usize = 64 * 1024;
@@ -76,17 +80,17 @@ pub(super) fn prepare(
     };
     for (scope, members) in by_scope {
         let settled = settle_scope(submissions, scope, &members, recent)?;
-        let mut builder = BatchBuilder { ids, scope, now_ms, group: &mut group, shared: Shared::default() };
+        let mut builder = BatchBuilder { ids, scope, now_ms, group: &mut group, shared: BTreeMap::new() };
         for (&at, settled) in members.iter().zip(&settled.submissions) {
             builder.add(at, &submissions[at], settled)?;
         }
-        builder.close_shared()?;
+        builder.close_all()?;
         group.learnt.push(Learnt { scope: scope.clone(), by_day: settled.learnt });
     }
     Ok(group)
 }
 
-/// What the filter says about the records of one submission.
+/// What the filter says about the records of one submission and day.
 #[derive(Debug, Default)]
 struct Settled {
     /// Rows to drop.
@@ -100,7 +104,8 @@ struct Settled {
 }
 
 struct SettledScope {
-    submissions: Vec<Settled>,
+    /// Of each submission, what was settled of each of its days.
+    submissions: Vec<Vec<Settled>>,
     learnt: FxHashMap<i32, Vec<(RecordId, Known)>>,
 }
 
@@ -113,13 +118,18 @@ fn settle_scope(
     let mut days: Vec<i32> = members.iter().flat_map(|&at| submissions[at].days.iter().copied()).collect();
     days.sort_unstable();
     days.dedup();
-    let keys =
-        members.iter().map(|&at| RecordKeys::of(&submissions[at].records)).collect::<Result<Vec<_>, _>>()?;
+    let keys_of = |submission: &Submitted| -> Result<Vec<RecordKeys>, Fault> {
+        submission.by_day.iter().map(|of_day| RecordKeys::of(&of_day.records)).collect()
+    };
+    let keys = members.iter().map(|&at| keys_of(&submissions[at])).collect::<Result<Vec<_>, _>>()?;
     Ok(recent.look_up(scope, &days, |find| {
-        let rows = keys.iter().map(RecordKeys::len).sum();
+        let rows = keys.iter().flatten().map(RecordKeys::len).sum();
         let mut fresh: FxHashMap<RecordId, Known> =
             FxHashMap::with_capacity_and_hasher(rows, rustc_hash::FxBuildHasher);
-        let submissions = keys.iter().map(|keys| settle(keys, find, &mut fresh)).collect();
+        let submissions = keys
+            .iter()
+            .map(|by_day| by_day.iter().map(|keys| settle(keys, find, &mut fresh)).collect())
+            .collect();
         let mut learnt: FxHashMap<i32, Vec<(RecordId, Known)>> = FxHashMap::default();
         for (id, known) in fresh {
             learnt.entry(id_day(&id)).or_default().push((id, known));
@@ -128,7 +138,7 @@ fn settle_scope(
     }))
 }
 
-/// Settles one submission against what is durable (`find`) and what came before it in the group (`fresh`).
+/// Settles records of one submission against what is durable (`find`) and what came before it in the group (`fresh`).
 fn settle(
     keys: &RecordKeys,
     find: &dyn Fn(i32, &RecordId) -> Option<Option<Known>>,
@@ -171,7 +181,7 @@ fn settle(
     settled
 }
 
-/// Small submissions of one scope on their way into one batch.
+/// Small submissions of one scope and day on their way into one batch.
 #[derive(Default)]
 struct Shared {
     records: Vec<RecordBatch>,
@@ -186,37 +196,68 @@ struct BatchBuilder<'g> {
     scope: &'g SnapshotScope,
     now_ms: i64,
     group: &'g mut PreparedGroup,
-    shared: Shared,
+    /// By day. What is put aside here goes before anything else of its day, so that sequences follow the order in
+    /// which repetitions were settled.
+    shared: BTreeMap<i32, Shared>,
 }
 
 impl BatchBuilder<'_> {
-    fn add(&mut self, at: usize, submission: &Submitted, settled: &Settled) -> Result<(), Fault> {
-        let stored = submission.records.num_rows() - settled.duplicates.len();
-        self.group.placements[at] = Placement {
-            batch: None,
-            stored: stored as u64,
-            duplicates: settled.duplicates.len() as u64,
-            revisions: settled.revisions,
-        };
-        if stored == 0 {
-            return Ok(());
+    fn add(&mut self, at: usize, submission: &Submitted, settled: &[Settled]) -> Result<(), Fault> {
+        let mut kept: Vec<(&DayRows, &Settled)> = Vec::with_capacity(1);
+        let placement = &mut self.group.placements[at];
+        for (of_day, settled) in submission.by_day.iter().zip(settled) {
+            let stored = of_day.records.num_rows() - settled.duplicates.len();
+            placement.stored += stored as u64;
+            placement.duplicates += settled.duplicates.len() as u64;
+            placement.revisions += settled.revisions;
+            if stored > 0 {
+                kept.push((of_day, settled));
+            }
         }
-        let records = apply(&submission.records, settled)?;
-        if stored >= OWN_BATCH_ROWS {
-            let untouched = settled.duplicates.is_empty() && settled.numbered.is_empty();
-            let encoded = submission.encoded.as_ref().filter(|_| untouched).cloned();
-            return self.push_batch(&records, encoded, &[(at, 0)], settled.revisions, settled.unsure);
+        match kept.as_slice() {
+            [(of_day, settled)] if of_day.records.num_rows() - settled.duplicates.len() < OWN_BATCH_ROWS => {
+                self.share(at, of_day, settled)
+            }
+            own => self.push_own(at, own),
         }
-        self.shared.rows += stored;
-        self.shared.records.push(records);
-        self.shared.members.push(at);
-        self.shared.revisions += settled.revisions;
-        self.shared.unsure |= settled.unsure;
-        if self.shared.rows >= SHARED_BATCH_ROWS { self.close_shared() } else { Ok(()) }
     }
 
-    fn close_shared(&mut self) -> Result<(), Fault> {
-        let shared = std::mem::take(&mut self.shared);
+    fn share(&mut self, at: usize, of_day: &DayRows, settled: &Settled) -> Result<(), Fault> {
+        let records = apply(&of_day.records, settled)?;
+        let shared = self.shared.entry(of_day.day).or_default();
+        shared.rows += records.num_rows();
+        shared.records.push(records);
+        shared.members.push(at);
+        shared.revisions += settled.revisions;
+        shared.unsure |= settled.unsure;
+        if shared.rows >= SHARED_BATCH_ROWS { self.close_shared(of_day.day) } else { Ok(()) }
+    }
+
+    /// One batch per day. They follow each other, so that the sequences of a submission have no gap.
+    fn push_own(&mut self, at: usize, by_day: &[(&DayRows, &Settled)]) -> Result<(), Fault> {
+        for (of_day, _) in by_day {
+            self.close_shared(of_day.day)?;
+        }
+        for (nth, (of_day, settled)) in by_day.iter().enumerate() {
+            let records = apply(&of_day.records, settled)?;
+            let untouched = settled.duplicates.is_empty() && settled.numbered.is_empty();
+            let encoded = of_day.encoded.as_ref().filter(|_| untouched).cloned();
+            // A submission's place is that of its first record.
+            let placed: &[(usize, u64)] = if nth == 0 { &[(at, 0)] } else { &[] };
+            self.push_batch(&records, encoded, placed, settled.revisions, settled.unsure)?;
+        }
+        Ok(())
+    }
+
+    fn close_all(&mut self) -> Result<(), Fault> {
+        while let Some((&day, _)) = self.shared.first_key_value() {
+            self.close_shared(day)?;
+        }
+        Ok(())
+    }
+
+    fn close_shared(&mut self, day: i32) -> Result<(), Fault> {
+        let Some(shared) = self.shared.remove(&day) else { return Ok(()) };
         let Some(first) = shared.records.first() else { return Ok(()) };
         let records = match shared.records.as_slice() {
             [alone] => alone.clone(),

@@ -1,6 +1,13 @@
 //! The journal: takes records of many requests in and answers each once its records are durable.
 //!
 //! Durability and sequences come from the control database (`model::ports::Journal`); there is no other log.
+//!
+//! Three words for what is in doubt: a day is *unknown* when the recent-id filter does not hold its ids (too large, or no
+//! room), so that no record of it can be looked up; records of a submission are *unsure* when one of them could not be
+//! looked up, or not be compared with the content before it, so that there may be a repetition which nobody counted; a
+//! batch or part is *unsettled* when it may hold a repetition, unsure ones or known revisions, so that readers must
+//! compare ids before they use it. The first is the filter's state, the second a finding of one commit, the third the
+//! mark in the manifest, which compaction takes away.
 
 mod committer;
 mod day_digests;
@@ -12,19 +19,17 @@ mod submission;
 pub(crate) use group::number_revisions;
 
 use crate::blob::{Blobs, storage_full};
-use crate::config::StoreConfig;
+use crate::config::{MAX_BODY_DAYS, StoreConfig};
 use crate::lake::snapshots::SnapshotReader;
 use crate::record_keys::RecordKeys;
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use committer::Committer;
 use day_loader::DayLoader;
-use group::OWN_BATCH_ROWS;
 use recent_ids::RecentIds;
 use std::sync::Arc;
-use submission::Submission;
+use submission::{Parting, Submission};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
-use tollbook_columns::batch_codec::encode_batch;
 use tollbook_columns::decode;
 use tollbook_columns::rows::CallRows;
 use tollbook_kit::clock::Clock;
@@ -107,6 +112,14 @@ fn room_units(bytes: usize) -> u32 {
     u32::try_from(bytes / ROOM_UNIT + 1).unwrap_or(most).min(most)
 }
 
+fn too_many_days() -> Fault {
+    let told = format!(
+        "a body may hold records of at most {MAX_BODY_DAYS} different days; send it in pieces, and look whether the \
+         clock of the records' source is right"
+    );
+    Fault::new(Code::Invalid, told)
+}
+
 impl Intake for JournalIntake {
     fn open(&self, tenant: &Tenant, dataset: Dataset) -> Box<dyn RecordSink> {
         Box::new(Sink {
@@ -172,15 +185,16 @@ impl Shared {
         let stopping = || Fault::new(Code::Unavailable, "the service is stopping; send the records again");
         let units = room_units(bytes).min(self.room_units);
         let room = Arc::clone(&self.room).acquire_many_owned(units).await.map_err(|_| stopping())?;
-        let encoding = (records.num_rows() >= OWN_BATCH_ROWS).then(|| {
-            let records = records.clone();
-            tokio::task::spawn_blocking(move || encode_batch(&records))
-        });
         let keys = RecordKeys::of(&records)?;
         let days = submission::days_of(&keys);
+        if days.len() > MAX_BODY_DAYS {
+            return Err(too_many_days());
+        }
+        let rows = records.num_rows();
+        let records = Parting::begin(records, &keys, &days);
         self.days.cover(&scope, &days, &keys).await?;
         let (answer, answered) = oneshot::channel();
-        let submission = Submission { scope, records, days, encoding, answer, room };
+        let submission = Submission { scope, records, rows, days, answer, room };
         self.queue.send(submission).await.map_err(|_| stopping())?;
         answered.await.fault("waiting for the committer")?
     }

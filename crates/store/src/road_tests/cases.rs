@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::blob::DirectoryBlobs;
+use crate::config::MAX_BODY_DAYS;
 use crate::lake::retention::{Retention, RetentionParts};
 use crate::lake::settle::SettledCounts;
 use crate::lake::unnamed::refuse_unknown_lake;
@@ -9,7 +10,8 @@ use crate::{Store, StoreParts};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use tollbook_kit::fault::Code;
-use tollbook_model::ports::{Manifest, Replacement, Tenants};
+use tollbook_model::ports::{Manifest, ManifestBatch, Replacement, Tenants};
+use tollbook_model::time_range::utc_day;
 
 struct OneTenant {
     cdr_retention_days: u32,
@@ -40,7 +42,7 @@ fn sequences_are_gapless_and_told_to_each_request() {
         let world = World::new(small_config());
         let mut told = BTreeMap::new();
         for round in 0..5u16 {
-            // Large ones become batches and objects of their own.
+            // Of a large one each day becomes a batch and an object of its own.
             let calls = many(round * 2000..round * 2000 + if round == 2 { 1500 } else { 3 }, 1);
             let (first, last) = world.submit(&calls).await.unwrap().sequences.unwrap();
             told.insert(first, last);
@@ -53,7 +55,80 @@ fn sequences_are_gapless_and_told_to_each_request() {
         let seen = world.read().await;
         assert_eq!(seen.sequences, (1..next).collect::<Vec<_>>());
         assert_eq!(seen.watermark, next - 1);
-        assert_eq!(world.blobs.list("journal").unwrap().len(), 1);
+        assert_eq!(world.blobs.list("journal").unwrap().len(), 3);
+    });
+}
+
+/// Each batch's days and records, in the order of their sequences.
+async fn batch_days(world: &World) -> Vec<(i32, i32, u64)> {
+    let snapshot = world.snapshot().await;
+    let of = |batch: &ManifestBatch| (utc_day(batch.time_ms.0), utc_day(batch.time_ms.1), batch.rows);
+    snapshot.batches.iter().map(of).collect()
+}
+
+#[test]
+fn a_batch_holds_one_day_and_a_submission_one_range_of_sequences() {
+    block_on(async {
+        let world = World::new(small_config());
+        let mut expected = Expected::default();
+        // Days come in turns; some records twice, some with other content, some known from before.
+        let mixed = [many(0..90, 1), many(30..60, 2), many(0..6000, 1)].concat();
+        for calls in [many(0..1, 1), many(0..30, 1), mixed, many(0..6000, 1)] {
+            assert_eq!(world.submit(&calls).await.unwrap(), expected.take(&calls));
+            expected.check(&world.read().await);
+        }
+        let day = |at: i32| FIRST_DAY as i32 + at;
+        let days = batch_days(&world).await;
+        assert_eq!(days[0], (day(0), day(0), 1));
+        assert_eq!(days[1..4], [(day(0), day(0), 9), (day(1), day(1), 10), (day(2), day(2), 10)]);
+        assert_eq!(days.iter().map(|(first, _, _)| *first).collect::<Vec<_>>()[4..], [0, 1, 2].map(day));
+        assert!(days.iter().all(|(first, last, _)| first == last), "{days:?}");
+    });
+}
+
+#[test]
+fn requests_of_different_days_share_a_commit_but_no_batch() {
+    block_on(async {
+        let world = World::new(StoreConfig { gather: Duration::from_millis(200), ..small_config() });
+        let mut expected = Expected::default();
+        for round in 0..4u16 {
+            // Lone records of all days, a body over all days, and one that is large, all of the same ids in part.
+            let mut submissions: Vec<Vec<Call>> =
+                (0..30).map(|key| many(key..key + 1, i64::from(round))).collect();
+            submissions.push(many(0..20, i64::from(round) + 1));
+            submissions.push(many(0..3000, 1).into_iter().filter(|call| call.key % 3 == 1).collect());
+            together(&world, &mut expected, submissions).await;
+            expected.check(&world.read().await);
+        }
+        let days = batch_days(&world).await;
+        assert!(days.iter().all(|(first, last, _)| first == last), "{days:?}");
+        let lone = days.iter().filter(|(_, _, rows)| *rows == 1).count();
+        assert!(lone < 60, "{lone} batches of one record for 120 lone records");
+    });
+}
+
+#[test]
+fn a_body_of_too_many_days_is_refused_as_a_whole() {
+    block_on(async {
+        let world = World::new(small_config());
+        let body = |days: usize| {
+            let mut sink = world.intake.open(&tenant(), Dataset::Cdr);
+            for day in 0..days {
+                let start_ms = day as i64 * DAY_MS;
+                let mut record = Call { key: 0, seconds: 1 }.record();
+                let id = derive_id(&TenantName::default_tenant(), "src", "1", start_ms);
+                record.set(CallField::Id, Value::Uuid(id)).unwrap();
+                record.set(CallField::StartAt, Value::Instant(start_ms)).unwrap();
+                sink.push(&record);
+            }
+            sink.commit()
+        };
+        let fault = body(MAX_BODY_DAYS + 1).await.unwrap_err();
+        assert_eq!(fault.code(), Code::Invalid);
+        assert!(fault.message().contains("at most 1000 different days"), "{}", fault.message());
+        assert_eq!((world.catalog.appends(), world.snapshot().await.watermark), (0, 0));
+        let committed = body(MAX_BODY_DAYS).await.unwrap();
+        assert_eq!(committed.sequences, Some((1, MAX_BODY_DAYS as u64)));
     });
 }
 
@@ -98,11 +173,11 @@ fn the_sweep_waits_for_readers_and_for_its_grace() {
         assert_eq!((world.sweep.status().erased, world.sweep.status().pinned), (0, 0));
         world.clock.advance(Duration::from_millis(1));
         world.sweep.round().await.unwrap();
-        assert_eq!((world.sweep.status().erased, world.sweep.status().pinned), (0, 1));
+        assert_eq!((world.sweep.status().erased, world.sweep.status().pinned), (0, 3));
         assert_eq!(Seen::of(&reader, world.blobs.as_ref()).await.latest.len(), 200);
         drop(reader);
         world.sweep.round().await.unwrap();
-        assert_eq!((world.sweep.status().erased, world.sweep.status().pinned), (1, 0));
+        assert_eq!((world.sweep.status().erased, world.sweep.status().pinned), (3, 0));
         assert_eq!(world.blobs.list("journal").unwrap(), []);
         assert_eq!(world.read().await.latest.len(), 200);
     });
@@ -116,14 +191,14 @@ fn replaced_parts_stay_longer_than_replaced_batches() {
             world.submit(&many(keys, 1)).await.unwrap();
             world.compaction.compact_now().await.unwrap();
         }
-        // Two batches, and of each of the three days two parts that were merged.
+        // Of each of the three days two batches, and two parts that were merged.
         world.clock.advance(world.config.batch_erase_grace);
         world.sweep.round().await.unwrap();
-        assert_eq!(world.sweep.status().erased, 2);
+        assert_eq!(world.sweep.status().erased, 6);
         assert_eq!(world.blobs.list("lake").unwrap().len(), world.snapshot().await.parts.len() + 6);
         world.clock.advance(world.config.erase_grace);
         world.sweep.round().await.unwrap();
-        assert_eq!(world.sweep.status().erased, 8);
+        assert_eq!(world.sweep.status().erased, 12);
         assert_eq!(world.blobs.list("lake").unwrap().len(), world.snapshot().await.parts.len());
         assert_eq!(world.read().await.latest.len(), 180);
     });
