@@ -17,6 +17,8 @@ use tollbook_model::value::Value;
 const REMEMBERED_KEY_BYTES: usize = 64;
 /// Fields without a place up to which repeated names are found by comparing all.
 const FEW_FIELDS: usize = 8;
+/// Which fields an object has named is kept in a word, one bit a field.
+const _: () = assert!(CallField::COUNT <= u64::BITS as usize);
 
 /// Why an object could not be read.
 pub(super) enum ObjectProblem {
