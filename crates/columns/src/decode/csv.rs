@@ -14,19 +14,26 @@ use tollbook_model::schema::FieldKind;
 /// Separators that a header may use.
 const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 
+/// Why a last row without a line end is refused.
+const NO_LINE_END: &str = "the last line has no line end: it may be cut off; send it again complete";
+
 /// A column: its name, and the field of that name.
 type Column = (String, Option<CallField>);
 
 pub(super) fn read(body: &[u8], rows: &mut RowIntake<'_>) -> Result<(), Fault> {
     let mut records = CsvRecords::new(body, separator(body));
-    let Some((_, header)) = records.advance() else {
+    let Some((_, header)) = records.advance(None) else {
         return Ok(());
     };
     header.map_err(|problem| Fault::malformed(format!("the header is {}", problem_text(problem))))?;
     let columns = read_header(&records)?;
-    while let Some((line, outcome)) = records.advance() {
+    while let Some((line, outcome)) = records.advance(Some(columns.len())) {
         if let Err(problem) = outcome {
             rows.reject(line, problem_text(problem));
+            continue;
+        }
+        if records.may_be_cut_off() {
+            rows.reject(line, NO_LINE_END);
             continue;
         }
         match read_record(&columns, &records) {

@@ -395,7 +395,7 @@ fn csv_in_its_spellings() {
         let header = format!("{},\"x;,\t;;;,,,\"", CSV_HEADER);
         let header = header.replacen(',', &separator.to_string(), 4);
         let row = separated(&format!("{CSV_ROW},v"));
-        let body = format!("\u{feff}{header}{ending}{row}{ending}{ending}{row}");
+        let body = format!("\u{feff}{header}{ending}{row}{ending}{ending}{row}{ending}");
         let (report, records) = read(RecordForm::Csv, &body).unwrap();
         assert_eq!(report.reasons, [], "{body}");
         assert_eq!(records.len(), 2, "{body}");
@@ -441,6 +441,74 @@ fn csv_rows_are_rejected_with_their_line() {
     assert_eq!(records.len(), 3);
     let twice = format!("{CSV_HEADER},x,extra\n{CSV_ROW},1,\"{{\"\"x\"\":\"\"2\"\"}}\"\n");
     assert_eq!(rejected(RecordForm::Csv, twice)[0].reason, "extra: names the column 5 again");
+}
+
+/// Lines of the rows that were taken (they name themselves in `x`) and of those that were rejected.
+fn taken_and_rejected(rows: &[&str]) -> (Vec<String>, Vec<u64>) {
+    let body = format!(
+        "{CSV_HEADER},x,y\n{}",
+        rows.iter().map(|row| format!("{CSV_ROW},{row}")).collect::<String>()
+    );
+    let (report, records) = read(RecordForm::Csv, &body).unwrap();
+    assert_eq!(report.rows, records.len() as u64 + report.rejected, "{body}");
+    let taken = records.iter().map(|record| record.extra()[0].1.to_string()).collect();
+    (taken, report.reasons.iter().map(|row| row.line).collect())
+}
+
+#[test]
+fn csv_rows_with_an_open_quote_cost_only_their_own_line() {
+    for (rows, taken, rejected) in [
+        (&["1,a\n", "2,\"open\n", "3,c\n", "4,d\n"][..], &["1", "3", "4"][..], &[3][..]),
+        // A later cell closes the quote, and opened its own.
+        (&["1,\"open\n", "2,\"b\"\n", "3,c\n"], &["2", "3"], &[2]),
+        (&["1,\"open\n", "2,\"two\nlines\"\n", "3,c\n"], &["2", "3"], &[2]),
+        (&["\"1\",\"open\n", "\"2\",\"\"\n", "\"3\",\"c\"\n"], &["2", "3"], &[2]),
+        (&["1,\"open\r\n", "2,b\r\n", "3,c\r\n"], &["2", "3"], &[2]),
+        // Empty quotes are doubled ones inside an open cell.
+        (&["1,\"open\n", "2,\"\"\n", "3,\"\"\n"], &["2", "3"], &[2]),
+        (&["1,\"open\n", "2,b\n", "3,\"open too\n", "4,d\n"], &["2", "4"], &[2, 4]),
+        (&["1,\"open"], &[], &[2]),
+        // These are whole.
+        (&["1,\"two\n\"\"quoted\"\"\nlines\"\n", "2,\"a\"b\n"], &["1", "2"], &[]),
+    ] {
+        let (got_taken, got_rejected) = taken_and_rejected(rows);
+        assert_eq!(
+            (got_taken, got_rejected),
+            (taken.iter().map(|x| x.to_string()).collect(), rejected.to_vec()),
+            "{rows:?}"
+        );
+    }
+}
+
+#[test]
+fn csv_with_an_endless_quote_loses_one_row_of_many() {
+    let rows: String = (0..60_000).map(|at| format!("{CSV_ROW},{at}\n")).collect();
+    let body = format!("{CSV_HEADER},x\n{CSV_ROW},\"open\n{rows}");
+    assert!(body.len() > 2 * RECORD_BYTES);
+    let (report, records) = read(RecordForm::Csv, &body).unwrap();
+    assert_eq!((report.rows, report.rejected, records.len()), (60_001, 1, 60_000));
+    // Lines that leave a quote open whether one was open or not must not each be read up to the bound.
+    let hostile = format!("{CSV_HEADER},x\n{}", "x\",\",\n".repeat(300_000));
+    assert_eq!(read(RecordForm::Csv, &hostile).unwrap().0.rejected, 300_000);
+}
+
+#[test]
+fn csv_rows_that_may_be_cut_off_are_rejected() {
+    let whole = format!("{CSV_HEADER},source_key\n{CSV_ROW},41\n{CSV_ROW},3185\n");
+    for (cut, rejected) in [(0, 0), (1, 1), (2, 1), (4, 1), (5, 1), (20, 1)] {
+        let (report, records) = read(RecordForm::Csv, &whole[..whole.len() - cut]).unwrap();
+        assert_eq!((report.rejected, records.len()), (rejected, 2 - rejected as usize), "{cut}");
+        if cut > 0 {
+            let reason = "the last line has no line end: it may be cut off; send it again complete";
+            assert_eq!((report.reasons[0].line, report.reasons[0].reason.as_str()), (3, reason), "{cut}");
+        }
+    }
+    for (end, rejected) in
+        [("\"b\"", 0), ("\"b\"\"\"", 0), ("\"b", 1), ("b\"", 1), ("\"a\"b", 1), ("\"b\"\r", 0), ("", 1)]
+    {
+        let body = format!("{CSV_HEADER},x\n{CSV_ROW},{end}");
+        assert_eq!(read(RecordForm::Csv, &body).unwrap().0.rejected, rejected, "{end}");
+    }
 }
 
 #[test]
