@@ -60,7 +60,8 @@ pub struct Exports {
     ids: IdSource,
     clock: Arc<dyn Clock>,
     public_url: String,
-    places: Arc<Places>,
+    export_places: Arc<Places>,
+    estimate_places: Arc<Places>,
 }
 
 impl Exports {
@@ -72,7 +73,9 @@ impl Exports {
         clock: Arc<dyn Clock>,
         public_url: String,
     ) -> Self {
-        Self { data_plane, sources, tenants, ids, clock, public_url, places: Arc::default() }
+        let (export_places, estimate_places) =
+            (Arc::new(Places::for_exports()), Arc::new(Places::for_estimates()));
+        Self { data_plane, sources, tenants, ids, clock, public_url, export_places, estimate_places }
     }
 
     /// May the caller export this dataset at all? Protocols ask before they read parameters.
@@ -98,7 +101,7 @@ impl Exports {
     /// `forbidden`; `too_many` when the token has as many under way as it may; `unavailable` or `internal`.
     pub async fn direct(&self, caller: &Caller, query: ExportQuery) -> Result<DirectExport, Fault> {
         let head = self.head(caller, &query)?;
-        let place = self.places.take(caller.token)?;
+        let place = self.export_places.take(caller.token)?;
         let (request, rows) = self.request(caller, query, head.id).await?;
         let ExportStream { snapshot_at_ms, watermark, chunks } =
             self.data_plane.export(request, rows).await?;
@@ -115,9 +118,10 @@ impl Exports {
     /// Estimates an export from what is known of the stored files.
     ///
     /// # Errors
-    /// `forbidden`, `unavailable` or `internal`.
+    /// `forbidden`; `too_many` when the token has as many under way as it may; `unavailable` or `internal`.
     pub async fn estimate(&self, caller: &Caller, query: ExportQuery) -> Result<Estimate, Fault> {
         self.permit(caller, query.selection.dataset)?;
+        let _place = self.estimate_places.take(caller.token)?;
         let (request, rows) = self.request(caller, query, self.ids.next_id()).await?;
         self.data_plane.estimate(&request, rows).await
     }

@@ -1,4 +1,4 @@
-//! Places for direct exports: so many at once per token, kept in this process's memory.
+//! Places for exports and estimates: so many at once per token, kept in this process's memory.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,16 +6,29 @@ use std::time::Duration;
 use tollbook_kit::fault::{Code, Fault};
 use uuid::Uuid;
 
-/// Direct exports that one token may have under way (`natalia.md` section 8).
-const MOST_PER_TOKEN: usize = 4;
-
 /// Counts the places that are taken.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Places {
+    most_per_token: usize,
+    full: &'static str,
     taken: Mutex<HashMap<Uuid, usize>>,
 }
 
 impl Places {
+    /// The places of direct exports (`natalia.md` section 8).
+    pub(super) fn for_exports() -> Self {
+        Self::new(4, "this token has 4 direct exports under way; wait until one has ended")
+    }
+
+    /// The places of estimates, which are short but read much of what describes the stored files.
+    pub(super) fn for_estimates() -> Self {
+        Self::new(2, "this token has 2 estimates under way; wait until one has ended")
+    }
+
+    fn new(most_per_token: usize, full: &'static str) -> Self {
+        Self { most_per_token, full, taken: Mutex::default() }
+    }
+
     /// Takes a place for this token; it is free again when the answer is dropped.
     ///
     /// # Errors
@@ -23,9 +36,8 @@ impl Places {
     pub(super) fn take(self: &Arc<Self>, token: Uuid) -> Result<Place, Fault> {
         let mut taken = self.lock();
         let count = taken.entry(token).or_default();
-        if *count >= MOST_PER_TOKEN {
-            let text = "this token has 4 direct exports under way; wait until one has ended";
-            return Err(Fault::new(Code::TooMany, text).with_retry_after(Duration::from_secs(5)));
+        if *count >= self.most_per_token {
+            return Err(Fault::new(Code::TooMany, self.full).with_retry_after(Duration::from_secs(5)));
         }
         *count += 1;
         Ok(Place { places: self.clone(), token })
@@ -61,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_token_has_four_places_and_gets_them_back() {
-        let places = Arc::new(Places::default());
+        let places = Arc::new(Places::for_exports());
         let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let mut held: Vec<Place> = (0..4).map(|_| places.take(one).unwrap()).collect();
         assert_eq!(places.take(one).unwrap_err().code(), Code::TooMany);

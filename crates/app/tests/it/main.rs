@@ -217,3 +217,26 @@ async fn the_first_token_is_made_once_and_an_own_one_replaces_it() {
     app.tokens.authenticate(own.reveal()).await.unwrap();
     assert_eq!(world.token_look_ups.load(Ordering::SeqCst), before, "a fresh holder is remembered");
 }
+
+#[tokio::test]
+async fn a_third_estimate_waits_until_one_is_dropped() {
+    let world = World::new();
+    let app = world.app().await;
+    let (analyst, admin) = (caller(Role::Analyst), caller(Role::Admin));
+    let endless = || {
+        let filter = Filter { field: FilterField::Trunk, values: vec!["endless".into()] };
+        app.exports.estimate(&analyst, query(Dataset::Cdr, vec![filter]))
+    };
+    let mut running = [Box::pin(endless()), Box::pin(endless())];
+    for estimate in &mut running {
+        assert!(futures::poll!(estimate.as_mut()).is_pending());
+    }
+    let third = app.exports.estimate(&analyst, query(Dataset::Cdr, Vec::new())).await.unwrap_err();
+    assert_eq!((third.code(), third.retry_after()), (Code::TooMany, Some(Duration::from_secs(5))));
+    assert!(
+        app.exports.estimate(&admin, query(Dataset::Cdr, Vec::new())).await.is_ok(),
+        "each token for itself"
+    );
+    drop(running);
+    assert!(app.exports.estimate(&analyst, query(Dataset::Cdr, Vec::new())).await.is_ok());
+}
