@@ -157,6 +157,45 @@ impl Dialect {
     }
 }
 
+/// Splits the records of one input. Quotes may span lines; when that makes no record, a quote was left open, and only its
+/// own line is lost. Lines that were looked at in vain are then split one by one, so that none is read again and again.
+#[derive(Debug)]
+pub(crate) struct Records<'i> {
+    dialect: Dialect,
+    input: &'i [u8],
+    /// Records that begin before this offset end with their line.
+    one_by_one_until: usize,
+}
+
+impl<'i> Records<'i> {
+    /// The records of `input`.
+    pub(crate) fn new(dialect: Dialect, input: &'i [u8]) -> Self {
+        Self { dialect, input, one_by_one_until: 0 }
+    }
+
+    /// Splits the record that begins at `from`; answers where the next one begins and how this one ended. One that spans
+    /// lines must have fields that `fits` accepts.
+    pub(crate) fn split(
+        &mut self,
+        from: usize,
+        fields: &mut Fields,
+        fits: impl FnOnce(&Fields) -> bool,
+    ) -> (usize, Ending) {
+        if from >= self.one_by_one_until {
+            let (next, ending) = self.dialect.split(self.input, from, false, fields);
+            let record = &self.input[from..next];
+            let spans_lines = line_feeds(record) > 1;
+            if ending != Ending::OpenQuote && (!spans_lines || fits(fields)) {
+                return (next, ending);
+            }
+            let inner = record.strip_suffix(b"\n").unwrap_or(record);
+            let last_line = inner.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+            self.one_by_one_until = from + last_line;
+        }
+        self.dialect.split(self.input, from, true, fields)
+    }
+}
+
 /// The input without a byte order mark.
 pub(crate) fn without_mark(input: &[u8]) -> &[u8] {
     input.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(input)

@@ -334,6 +334,14 @@ fn line_ends_do_not_change_a_rows_key() {
 }
 
 #[test]
+fn lines_that_leave_quotes_open_are_not_read_again_and_again() {
+    // Each of these leaves a quote open, whether one was open before it or not.
+    let hostile = format!("{}{}", "x\",\",\n".repeat(100_000), row(&[], &[]));
+    let read = read_lines(hostile);
+    assert_eq!((read.report.rejected, read.records.len()), (100_000, 1));
+}
+
+#[test]
 fn impossible_values_have_reasons_or_are_set_aside() {
     for (change, reason) in [
         ((9, "\"2026-02-30 10:00:00\""), "start: must be a local time such as 2026-11-22 14:51:46"),

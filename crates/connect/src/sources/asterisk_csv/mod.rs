@@ -7,7 +7,7 @@ mod channel;
 mod columns;
 mod row;
 
-use crate::delimited::{self, Dialect, Ending, Fields};
+use crate::delimited::{self, Dialect, Ending, Fields, Records};
 use crate::normalise::direction::Lines;
 use crate::normalise::local_time::LocalZone;
 use crate::normalise::occurrence::Occurrences;
@@ -78,8 +78,9 @@ impl Connector for AsteriskCsv {
     ) -> Result<RowReport, Fault> {
         let (settings, _) = Settings::read(&source.settings)?;
         let mut rows = Rows::new(source, tenant, body.received_at_ms, sink);
+        let bytes = delimited::without_mark(body.bytes);
         let mut file =
-            File { settings: &settings, bytes: delimited::without_mark(body.bytes), previous_width: 0 };
+            File { settings: &settings, bytes, records: Records::new(DIALECT, bytes), previous_width: 0 };
         let mut occurrences = Occurrences::new(tenant);
         let mut fields = Fields::default();
         let (mut at, mut line) = (0, 1);
@@ -104,21 +105,18 @@ impl Connector for AsteriskCsv {
 struct File<'f> {
     settings: &'f Settings,
     bytes: &'f [u8],
+    records: Records<'f>,
     /// Columns of the row before: without a line feed, only a last line that has as many can be whole.
     previous_width: usize,
 }
 
 impl File<'_> {
-    /// Splits the row that begins at `at`. A caller's name may hold a line feed, so quotes may span lines; when that
-    /// makes no row, a quote was left open, and only its own line is lost.
+    /// Splits the row that begins at `at`. A caller's name may hold a line feed, so quotes may span lines.
     fn split(&mut self, at: usize, fields: &mut Fields) -> (usize, Result<Columns, RowProblem>) {
-        let (mut next, mut ending) = DIALECT.split(self.bytes, at, false, fields);
-        let mut columns = Columns::of(fields, self.settings.single_optional);
-        let spans_lines = delimited::line_feeds(&self.bytes[at..next]) > 1;
-        if ending == Ending::OpenQuote || (columns.is_none() && spans_lines) {
-            (next, ending) = DIALECT.split(self.bytes, at, true, fields);
-            columns = Columns::of(fields, self.settings.single_optional);
-        }
+        let single_optional = self.settings.single_optional;
+        let fits = |fields: &Fields| Columns::of(fields, single_optional).is_some();
+        let (next, ending) = self.records.split(at, fields, fits);
+        let columns = Columns::of(fields, single_optional);
         // A line is read while the PBX still writes it, and half of a `sequence` would be another record's key.
         let cut_off = next == self.bytes.len()
             && ending == Ending::Input

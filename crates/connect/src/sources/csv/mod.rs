@@ -6,7 +6,7 @@ mod cell;
 mod mapping;
 mod profile;
 
-use crate::delimited::{self, Ending, Fields};
+use crate::delimited::{self, Ending, Fields, Records};
 use crate::normalise::occurrence::Occurrences;
 use crate::rows::{RowProblem, Rows};
 use mapping::{Columns, record};
@@ -40,6 +40,7 @@ impl Connector for ProfiledCsv {
         let (profile, _) = Profile::read(&source.settings)?;
         let bytes = delimited::without_mark(body.bytes);
         let mut rows = Rows::new(source, tenant, body.received_at_ms, sink);
+        let mut records = Records::new(profile.dialect, bytes);
         let mut fields = Fields::default();
         let (mut at, mut line) = (0, 1);
         let mut columns: Option<Columns> = None;
@@ -49,7 +50,8 @@ impl Connector for ProfiledCsv {
             columns = Some(Columns::named(&profile, profile.columns.clone())?);
         }
         while at < bytes.len() {
-            let (next, ending) = split(&profile, bytes, at, columns.as_ref(), &mut fields);
+            let (next, ending) = records
+                .split(at, &mut fields, |fields| columns.as_ref().is_none_or(|columns| columns.fits(fields)));
             let row_bytes = &bytes[at..next];
             let row_line = line;
             line += delimited::line_feeds(row_bytes);
@@ -81,23 +83,6 @@ impl Connector for ProfiledCsv {
         }
         Ok(rows.finish())
     }
-}
-
-/// Splits a row. Quotes may span lines; when that makes no row of the right width, a quote was left open, and only its
-/// own line is lost.
-fn split(
-    profile: &Profile,
-    bytes: &[u8],
-    at: usize,
-    columns: Option<&Columns>,
-    fields: &mut Fields,
-) -> (usize, Ending) {
-    let (next, ending) = profile.dialect.split(bytes, at, false, fields);
-    let fits = columns.is_none_or(|columns| columns.fits(fields));
-    if ending == Ending::OpenQuote || (!fits && delimited::line_feeds(&bytes[at..next]) > 1) {
-        return profile.dialect.split(bytes, at, true, fields);
-    }
-    (next, ending)
 }
 
 fn texts(fields: &Fields) -> Vec<String> {
