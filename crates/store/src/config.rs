@@ -7,6 +7,10 @@ use std::time::Duration;
 /// three years: whoever loads more than that at once does it in pieces anyway.
 pub const MAX_BODY_DAYS: usize = 1000;
 
+/// Different UTC days whose batches compaction takes in one step. Each day is a part to be written, and other tenants
+/// wait meanwhile.
+pub(crate) const STEP_DAYS: usize = 64;
+
 /// Knobs of journal and lake.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {

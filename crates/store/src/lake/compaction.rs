@@ -11,7 +11,8 @@ use super::{plan, rounds};
 use crate::blob::Blobs;
 use crate::config::StoreConfig;
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use rustc_hash::FxHashSet;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 use tollbook_columns::batch_codec::{decode_batch, with_sequences};
@@ -108,11 +109,24 @@ impl Compaction {
     async fn round(&self, force: bool, stop: &StopToken) -> Result<(), Fault> {
         let _turn = self.shared.turn.lock().await;
         let mut first_fault = None;
-        for scope in self.shared.parts.manifest.scopes().await? {
-            // One tenant's trouble is not another's.
-            if let Err(fault) = self.shared.compact_scope(&scope, force, stop).await {
-                let fault = fault.with_context(format!("compacting {} of {}", scope.dataset, scope.tenant));
-                first_fault.get_or_insert(fault);
+        let scopes = self.shared.parts.manifest.scopes().await?;
+        let mut waiting: VecDeque<Work> =
+            scopes.into_iter().map(|scope| Work { scope, force, until: None }).collect();
+        // One step each in turn: who has much to do, as after a load of years, keeps nobody waiting longer than that.
+        while let Some(mut work) = waiting.pop_front() {
+            if stop.is_cancelled() {
+                break;
+            }
+            match self.shared.next_step(&mut work).await {
+                Ok(true) => waiting.push_back(work),
+                Ok(false) => {}
+                // One tenant's trouble is not another's.
+                Err(fault) => {
+                    let Work { scope, .. } = work;
+                    let fault =
+                        fault.with_context(format!("compacting {} of {}", scope.dataset, scope.tenant));
+                    first_fault.get_or_insert(fault);
+                }
             }
         }
         let mut status = self.shared.status();
@@ -121,6 +135,14 @@ impl Compaction {
         status.last_fault = first_fault.as_ref().map(|fault| fault.message().to_owned());
         first_fault.map_or(Ok(()), Err)
     }
+}
+
+/// What a round has to do for one tenant and dataset.
+struct Work {
+    scope: SnapshotScope,
+    force: bool,
+    /// The watermark at its first step: what arrives meanwhile does not keep the round going for ever.
+    until: Option<u64>,
 }
 
 /// One step: what is read, and what of it goes.
@@ -145,28 +167,25 @@ impl Shared {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes steps until none is due. With `force` what arrives meanwhile does not keep it going for ever.
-    async fn compact_scope(&self, scope: &SnapshotScope, force: bool, stop: &StopToken) -> Result<(), Fault> {
-        let mut until = None;
-        while !stop.is_cancelled() {
-            let snapshot = self.parts.snapshots.pin(scope, TimeRange::all()).await?;
-            let until = *until.get_or_insert(snapshot.watermark);
-            let now_ms = self.parts.clock.now_ms();
-            let old = snapshot.batches.partition_point(|batch| batch.first_sequence <= until);
-            let due = plan::due_batches(&snapshot.batches[..old], &self.parts.config, now_ms, force);
-            let batches = due.to_vec();
-            let ids: Vec<Uuid> = batches.iter().map(|batch| batch.id).collect();
-            let contents = snapshot.batches(&ids).await?;
-            let mut parts = Vec::new();
-            if batches.is_empty() {
-                let sealed =
-                    plan::seal(&snapshot.parts, &snapshot.batches, &self.parts.config, now_ms, force);
-                let Some(sealed) = sealed else { return Ok(()) };
-                parts.extend(sealed.into_iter().cloned());
-            }
-            self.take_step(scope, Step { snapshot, batches, contents, parts }).await?;
+    /// Takes one step, if one is due.
+    async fn next_step(&self, work: &mut Work) -> Result<bool, Fault> {
+        let snapshot = self.parts.snapshots.pin(&work.scope, TimeRange::all()).await?;
+        let until = *work.until.get_or_insert(snapshot.watermark);
+        let now_ms = self.parts.clock.now_ms();
+        let old = snapshot.batches.partition_point(|batch| batch.first_sequence <= until);
+        let due = plan::due_batches(&snapshot.batches[..old], &self.parts.config, now_ms, work.force);
+        let batches = due.to_vec();
+        let ids: Vec<Uuid> = batches.iter().map(|batch| batch.id).collect();
+        let contents = snapshot.batches(&ids).await?;
+        let mut parts = Vec::new();
+        if batches.is_empty() {
+            let config = &self.parts.config;
+            let sealed = plan::seal(&snapshot.parts, &snapshot.batches, config, now_ms, work.force);
+            let Some(sealed) = sealed else { return Ok(false) };
+            parts.extend(sealed.into_iter().cloned());
         }
-        Ok(())
+        self.take_step(&work.scope, Step { snapshot, batches, contents, parts }).await?;
+        Ok(true)
     }
 
     async fn take_step(&self, scope: &SnapshotScope, step: Step) -> Result<(), Fault> {
@@ -290,11 +309,11 @@ impl Writing<'_> {
     /// Marks those new parts that may still repeat or supersede records of what was not merged with them.
     fn mark_unsettled(&self, day: i32, merged: &[ManifestPart], written: &mut [NewPart]) {
         let snapshot = &self.step.snapshot;
-        let taken = |batch: &ManifestBatch| self.step.batches.iter().any(|one| one.id == batch.id);
+        let taken: FxHashSet<Uuid> = self.step.batches.iter().map(|batch| batch.id).collect();
         let gone = |part: &ManifestPart| merged.iter().any(|one| one.id == part.id);
         for new in written {
             let parts = snapshot.parts.iter().filter(|part| part.day == day && !gone(part));
-            let batches = snapshot.batches.iter().filter(|batch| !taken(batch));
+            let batches = snapshot.batches.iter().filter(|batch| !taken.contains(&batch.id));
             new.part.unsettled =
                 plan::id_span(&new.part).is_none_or(|span| plan::stays_unsettled(span, parts, batches));
         }

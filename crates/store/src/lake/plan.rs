@@ -2,9 +2,11 @@
 //!
 //! Reading and writing records happens elsewhere; everything here is pure.
 
-use crate::config::{StoreConfig, millis};
-use crate::record_keys::{DAY_MS, RecordId, day_of_ms, id_ms};
+use crate::config::{STEP_DAYS, StoreConfig, millis};
+use crate::record_keys::{DAY_MS, RecordId, id_ms};
+use rustc_hash::FxHashSet;
 use tollbook_model::ports::{ManifestBatch, ManifestPart};
+use tollbook_model::time_range::utc_day;
 
 /// Parts of one tier that are merged into one. Tiers grow by this factor, so each record is rewritten about once per
 /// tier while its day grows: write amplification is the logarithm of the day's size, and a day has at most three
@@ -31,10 +33,12 @@ pub(super) fn due_batches<'s>(
     if few && !old && !force {
         return &[];
     }
-    let mut held = 0;
+    let (mut held, mut days) = (0, FxHashSet::default());
     let fitting = batches.iter().take(2 * config.compact_batches).take_while(|batch| {
         held += batch.bytes;
-        held <= config.run_bytes
+        // Batches hold one day each.
+        days.insert(utc_day(batch.time_ms.0));
+        held <= config.run_bytes && days.len() <= STEP_DAYS
     });
     let count = fitting.count().max(1);
     &batches[..count]
@@ -90,7 +94,7 @@ fn overlap(one: (RecordId, RecordId), other: (RecordId, RecordId)) -> bool {
 
 /// Does a batch hold records of the day, as far as its times tell?
 pub(super) fn touches_day(batch: &ManifestBatch, day: i32) -> bool {
-    day_of_ms(batch.time_ms.0) <= day && day <= day_of_ms(batch.time_ms.1)
+    utc_day(batch.time_ms.0) <= day && day <= utc_day(batch.time_ms.1)
 }
 
 /// The parts of one day to merge for good, by id; none when nothing is left to do. `parts` and `batches` are all live
@@ -169,6 +173,7 @@ mod tests {
     fn id_at(ms: i64) -> RecordId {
         let mut id = [0; 16];
         id[..6].copy_from_slice(&ms.to_be_bytes()[2..]);
+        id[6] = 0x70;
         id
     }
 
@@ -221,6 +226,9 @@ mod tests {
             "but one is always taken"
         );
         assert_eq!(due_batches(&[], &config, i64::MAX, true).len(), 0);
+        let of_day = |day: i64| ManifestBatch { time_ms: (day * DAY_MS, day * DAY_MS), ..batch(1, 1, 0) };
+        let days: Vec<ManifestBatch> = (0..1000).map(|at| of_day(at / 2)).collect();
+        assert_eq!(due_batches(&days, &config, 0, true).len(), 2 * STEP_DAYS, "one run's parts are bounded");
     }
 
     #[test]

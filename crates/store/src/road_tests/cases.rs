@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::blob::DirectoryBlobs;
-use crate::config::MAX_BODY_DAYS;
+use crate::config::{MAX_BODY_DAYS, STEP_DAYS};
 use crate::lake::retention::{Retention, RetentionParts};
 use crate::lake::settle::SettledCounts;
 use crate::lake::unnamed::refuse_unknown_lake;
@@ -10,8 +10,9 @@ use crate::{Store, StoreParts};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use tollbook_kit::fault::Code;
-use tollbook_model::ports::{Manifest, ManifestBatch, Replacement, Tenants};
+use tollbook_model::ports::{DoomedObject, Manifest, ManifestBatch, Replacement, Rollup, Snapshot, Tenants};
 use tollbook_model::time_range::utc_day;
+use uuid::Uuid;
 
 struct OneTenant {
     cdr_retention_days: u32,
@@ -107,20 +108,23 @@ fn requests_of_different_days_share_a_commit_but_no_batch() {
     });
 }
 
+/// A record of a day since 1970.
+fn of_day(day: usize) -> CallRecord<'static> {
+    let start_ms = day as i64 * DAY_MS;
+    let mut record = Call { key: 0, seconds: 1 }.record();
+    let id = derive_id(&TenantName::default_tenant(), "src", "1", start_ms);
+    record.set(CallField::Id, Value::Uuid(id)).unwrap();
+    record.set(CallField::StartAt, Value::Instant(start_ms)).unwrap();
+    record
+}
+
 #[test]
 fn a_body_of_too_many_days_is_refused_as_a_whole() {
     block_on(async {
         let world = World::new(small_config());
         let body = |days: usize| {
             let mut sink = world.intake.open(&tenant(), Dataset::Cdr);
-            for day in 0..days {
-                let start_ms = day as i64 * DAY_MS;
-                let mut record = Call { key: 0, seconds: 1 }.record();
-                let id = derive_id(&TenantName::default_tenant(), "src", "1", start_ms);
-                record.set(CallField::Id, Value::Uuid(id)).unwrap();
-                record.set(CallField::StartAt, Value::Instant(start_ms)).unwrap();
-                sink.push(&record);
-            }
+            (0..days).for_each(|day| sink.push(&of_day(day)));
             sink.commit()
         };
         let fault = body(MAX_BODY_DAYS + 1).await.unwrap_err();
@@ -496,6 +500,68 @@ fn thousands_of_single_records_are_compacted_in_bounded_steps() {
         let seen = world.read().await;
         assert_eq!(seen.latest.len(), 700);
         assert_eq!(seen.sequences, (1..=700).collect::<Vec<_>>());
+    });
+}
+
+/// Notes whose batches and parts are swapped, in order.
+struct Swaps {
+    catalog: MemoryCatalog,
+    seen: std::sync::Mutex<Vec<(TenantName, usize)>>,
+}
+
+#[async_trait]
+impl Manifest for Swaps {
+    async fn replace(&self, replacement: Replacement) -> Result<bool, Fault> {
+        let swap = (replacement.scope.tenant.clone(), replacement.new_parts.len());
+        self.seen.lock().unwrap().push(swap);
+        self.catalog.replace(replacement).await
+    }
+    async fn scopes(&self) -> Result<Vec<SnapshotScope>, Fault> {
+        self.catalog.scopes().await
+    }
+    async fn snapshot(&self, scope: &SnapshotScope, range: TimeRange) -> Result<Snapshot, Fault> {
+        self.catalog.snapshot(scope, range).await
+    }
+    async fn rollups(&self, parts: &[Uuid]) -> Result<Vec<(Uuid, Rollup)>, Fault> {
+        self.catalog.rollups(parts).await
+    }
+    async fn doomed(&self, until_ms: i64, limit: usize) -> Result<Vec<DoomedObject>, Fault> {
+        self.catalog.doomed(until_ms, limit).await
+    }
+    async fn forget(&self, ids: &[Uuid]) -> Result<(), Fault> {
+        self.catalog.forget(ids).await
+    }
+    async fn names_object(&self, path: &str) -> Result<bool, Fault> {
+        self.catalog.names_object(path).await
+    }
+}
+
+#[test]
+fn a_tenant_with_much_to_compact_lets_the_others_go_between() {
+    block_on(async {
+        let world = World::new(small_config());
+        let years = 5 * STEP_DAYS;
+        let small = Tenant { name: TenantName::parse("small").unwrap(), ..tenant() };
+        let mut large = world.intake.open(&tenant(), Dataset::Cdr);
+        (0..years).for_each(|day| large.push(&of_day(day)));
+        large.commit().await.unwrap();
+        let mut few = world.intake.open(&small, Dataset::Cdr);
+        few.push(&of_day(0));
+        few.commit().await.unwrap();
+        let swaps = Arc::new(Swaps { catalog: world.catalog.clone(), seen: Default::default() });
+        let compaction = Compaction::new(CompactionParts {
+            config: world.config.clone(),
+            manifest: swaps.clone(),
+            blobs: world.blobs.clone(),
+            snapshots: world.snapshots.clone(),
+            ids: world.ids.clone(),
+            clock: world.clock.clone(),
+        });
+        compaction.compact_now().await.unwrap();
+        let seen = swaps.seen.lock().unwrap();
+        assert!(seen[..2].iter().any(|(of, _)| *of == small.name), "{seen:?}");
+        assert!(seen.iter().all(|(_, parts)| *parts <= STEP_DAYS), "{seen:?}");
+        assert_eq!(seen.iter().map(|(_, parts)| parts).sum::<usize>(), years + 1);
     });
 }
 
