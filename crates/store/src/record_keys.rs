@@ -7,7 +7,8 @@ use arrow_array::{Array, FixedSizeBinaryArray, Int64Array, PrimitiveArray, Recor
 use tollbook_columns::content_digest::content_digests;
 use tollbook_columns::layout;
 use tollbook_kit::fault::Fault;
-use tollbook_model::call::CallField;
+use tollbook_model::call::{CallField, id_time_ms};
+use tollbook_model::time_range::utc_day;
 
 /// Milliseconds of a UTC day.
 pub(crate) const DAY_MS: i64 = 86_400_000;
@@ -107,19 +108,12 @@ impl RecordKeys {
 
 /// Time that an id carries, in milliseconds. Admission lets no id through that carries none.
 pub(crate) fn id_ms(id: &RecordId) -> i64 {
-    let mut ms = [0; 8];
-    ms[2..].copy_from_slice(&id[..6]);
-    i64::from_be_bytes(ms)
+    id_time_ms(id).unwrap_or(0)
 }
 
 /// UTC day of an id, in days since 1970-01-01. 48 bits of milliseconds are at most some 3.3 million days.
 pub(crate) fn id_day(id: &RecordId) -> i32 {
-    day_of_ms(id_ms(id))
-}
-
-/// UTC day of a moment.
-pub(crate) fn day_of_ms(ms: i64) -> i32 {
-    i32::try_from(ms.div_euclid(DAY_MS)).unwrap_or(if ms < 0 { i32::MIN } else { i32::MAX })
+    utc_day(id_ms(id))
 }
 
 #[cfg(test)]
@@ -128,11 +122,10 @@ mod tests {
 
     #[test]
     fn days_are_those_of_the_ids_time() {
-        let mut id = [0xFF; 16];
+        let mut id = [0x7F; 16];
         id[..6].copy_from_slice(&(20_000 * DAY_MS - 1).to_be_bytes()[2..]);
         assert_eq!(id_day(&id), 19_999);
         id[..6].copy_from_slice(&(20_000 * DAY_MS).to_be_bytes()[2..]);
         assert_eq!(id_day(&id), 20_000);
-        assert_eq!(day_of_ms(-1), -1);
     }
 }

@@ -8,15 +8,15 @@ use super::recent_ids::{DayIds, Known, RecentIds};
 use crate::blob::Blobs;
 use crate::lake::part_rows::PartBatches;
 use crate::lake::snapshots::{PinnedSnapshot, SnapshotReader};
-use crate::record_keys::{DAY_MS, KEY_COLUMNS, RecordId, RecordKeys, day_of_ms, id_day};
+use crate::record_keys::{DAY_MS, KEY_COLUMNS, RecordId, RecordKeys, id_day};
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tollbook_columns::batch_codec;
 use tollbook_kit::fault::{Fault, ResultExt};
-use tollbook_model::ports::SnapshotScope;
-use tollbook_model::time_range::TimeRange;
+use tollbook_model::ports::{ManifestBatch, Snapshot, SnapshotScope};
+use tollbook_model::time_range::{TimeRange, utc_day};
 use uuid::Uuid;
 
 /// Rows decoded at a time; only four narrow columns are read.
@@ -158,22 +158,30 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// Days with more records than the whole filter may hold are not read. Records of batches count for each of
-    /// their days, since nobody knows their share.
-    fn of(snapshot: &PinnedSnapshot, days: &[i32], bound: usize) -> Self {
-        let touched = |day: i32, (from, to): (i64, i64)| day_of_ms(from) <= day && day <= day_of_ms(to);
-        let rows = |day: i32| -> u64 {
-            let parts = snapshot.parts.iter().filter(|part| part.day == day).map(|part| part.rows);
-            let batches =
-                snapshot.batches.iter().filter(|batch| touched(day, batch.time_ms)).map(|batch| batch.rows);
-            parts.chain(batches).sum()
+    /// What to read for `days`, which rise. Days with more records than the whole filter may hold are not read. Records
+    /// of a batch that spans days count for each of them, since nobody knows their share.
+    fn of(snapshot: &Snapshot, days: &[i32], bound: usize) -> Self {
+        let mut rows = vec![0u64; days.len()];
+        for part in &snapshot.parts {
+            if let Ok(at) = days.binary_search(&part.day) {
+                rows[at] += part.rows;
+            }
+        }
+        // A batch holds one day, so that this is one look per batch.
+        let touched = |batch: &ManifestBatch| {
+            let (first, last) = (utc_day(batch.time_ms.0), utc_day(batch.time_ms.1));
+            days.partition_point(|&day| day < first)..days.partition_point(|&day| day <= last)
         };
-        let (days, too_large): (Vec<i32>, Vec<i32>) =
-            days.iter().partition(|&&day| rows(day) <= bound as u64);
+        for batch in &snapshot.batches {
+            rows[touched(batch)].iter_mut().for_each(|rows| *rows += batch.rows);
+        }
+        let fits = |at: &usize| rows[*at] <= bound as u64;
         let batches = (0..snapshot.batches.len())
-            .filter(|&at| days.iter().any(|&day| touched(day, snapshot.batches[at].time_ms)))
+            .filter(|&batch| touched(&snapshot.batches[batch]).any(|at| fits(&at)))
             .collect();
-        Self { days, too_large, batches }
+        let (fitting, too_large): (Vec<usize>, Vec<usize>) = (0..days.len()).partition(fits);
+        let days_at = |places: Vec<usize>| places.into_iter().map(|at| days[at]).collect();
+        Self { days: days_at(fitting), too_large: days_at(too_large), batches }
     }
 }
 
@@ -217,5 +225,43 @@ fn note(latest: &mut FxHashMap<i32, Latest>, keys: &RecordKeys) {
         if entry.0 <= sequence {
             *entry = (sequence, known);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tollbook_model::ports::ManifestPart;
+
+    #[test]
+    fn days_too_large_for_the_filter_are_not_read_and_nor_are_their_batches() {
+        let part = |day: i32, rows: u64| ManifestPart {
+            id: Uuid::nil(),
+            path: String::new(),
+            day,
+            rows,
+            bytes: rows,
+            sequences: (1, 1),
+            unsettled: false,
+            layout: 1,
+            row_groups: Vec::new(),
+        };
+        let batch = |first: i64, last: i64, rows: u64| ManifestBatch {
+            id: Uuid::nil(),
+            first_sequence: 1,
+            rows,
+            time_ms: (first * DAY_MS, (last + 1) * DAY_MS - 1),
+            bytes: rows,
+            unsettled: false,
+            received_at_ms: 0,
+        };
+        let snapshot = Snapshot {
+            watermark: 1,
+            parts: vec![part(3, 60), part(3, 30), part(4, 99), part(7, 1)],
+            batches: vec![batch(3, 3, 10), batch(4, 4, 2), batch(5, 5, 7), batch(4, 6, 1), batch(9, 9, 1)],
+        };
+        let wanted = Wanted::of(&snapshot, &[3, 4, 6, 8], 100);
+        assert_eq!((wanted.days, wanted.too_large), (vec![3, 6, 8], vec![4]));
+        assert_eq!(wanted.batches, [0, 3], "of day 3, and of day 6 among others");
     }
 }

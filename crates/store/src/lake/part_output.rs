@@ -5,12 +5,11 @@
 use super::rollups::RollupCounter;
 use crate::blob::{BlobWriter, Blobs};
 use arrow_array::RecordBatch;
-use jiff::Span;
-use jiff::civil::Date;
 use tollbook_columns::parquet_file::PartWriter;
-use tollbook_kit::fault::{Fault, ResultExt};
+use tollbook_kit::fault::Fault;
 use tollbook_kit::ids::IdSource;
 use tollbook_model::ports::{ManifestPart, NewPart, SnapshotScope};
+use tollbook_model::time_range::utc_day_text;
 use uuid::Uuid;
 
 /// Version of the file layout that is written now.
@@ -68,7 +67,7 @@ impl PartOutput<'_> {
 
     fn start(&self) -> Result<OpenPart, Fault> {
         let id = self.ids.next_id();
-        let path = format!("{}{id}.parquet", partition(self.scope, self.day)?);
+        let path = format!("{}{id}.parquet", partition(self.scope, self.day));
         let writer = PartWriter::new(self.blobs.create(&path)?);
         Ok(OpenPart { id, path, writer, rollups: RollupCounter::default(), rows: 0 })
     }
@@ -94,11 +93,8 @@ impl PartOutput<'_> {
 }
 
 /// Key prefix of a day's parts, with the slash at its end.
-fn partition(scope: &SnapshotScope, day: i32) -> Result<String, Fault> {
-    let epoch = Date::constant(1970, 1, 1);
-    let span = Span::new().try_days(day).fault("naming the day of a part")?;
-    let date = epoch.checked_add(span).fault("naming the day of a part")?;
-    Ok(format!("lake/{}/tenant={}/date={date}/", scope.dataset, scope.tenant))
+fn partition(scope: &SnapshotScope, day: i32) -> String {
+    format!("lake/{}/tenant={}/date={}/", scope.dataset, scope.tenant, utc_day_text(day))
 }
 
 #[cfg(test)]
@@ -110,7 +106,7 @@ mod tests {
     #[test]
     fn partitions_are_hive_folders_tenant_first() {
         let scope = SnapshotScope { tenant: TenantName::default_tenant(), dataset: Dataset::Cdr };
-        assert_eq!(partition(&scope, 20_458).unwrap(), "lake/cdr/tenant=default/date=2026-01-05/");
-        assert!(partition(&scope, i32::MAX).is_err());
+        assert_eq!(partition(&scope, 20_458), "lake/cdr/tenant=default/date=2026-01-05/");
+        assert_eq!(partition(&scope, 0), "lake/cdr/tenant=default/date=1970-01-01/");
     }
 }

@@ -6,14 +6,13 @@
 
 use super::{plan, rounds};
 use crate::config::{StoreConfig, millis};
-use crate::record_keys::day_of_ms;
 use std::sync::{Arc, Mutex, PoisonError};
 use tollbook_kit::clock::Clock;
 use tollbook_kit::fault::Fault;
 use tollbook_kit::supervise::{OnError, Supervisor};
 use tollbook_model::dataset::Dataset;
 use tollbook_model::ports::{Manifest, ManifestPart, Replacement, Snapshot, SnapshotScope, Tenants};
-use tollbook_model::time_range::TimeRange;
+use tollbook_model::time_range::{TimeRange, utc_day};
 use uuid::Uuid;
 
 /// What retention has done since the process started.
@@ -88,7 +87,7 @@ impl Retention {
         let Some(tenant) = self.parts.tenants.find(&scope.tenant).await? else { return Ok(()) };
         let now_ms = self.parts.clock.now_ms();
         let days = i32::try_from(tenant.cdr_retention_days).unwrap_or(i32::MAX);
-        let first_kept = day_of_ms(now_ms).saturating_sub(days);
+        let first_kept = utc_day(now_ms).saturating_sub(days);
         let snapshot = self.parts.manifest.snapshot(&scope, past_range(first_kept)?).await?;
         let quiet_since_ms = now_ms.saturating_sub(millis(self.parts.config.late_grace));
         let past: Vec<&ManifestPart> = snapshot
