@@ -6,6 +6,7 @@
 mod api;
 mod auth;
 mod body;
+mod breaker;
 mod dialects;
 mod envelope;
 mod ops;

@@ -5,6 +5,7 @@
 mod stream;
 
 use crate::api::Api;
+use crate::breaker::Breaker;
 use crate::router::router;
 use axum::Router;
 use axum::body::Body;
@@ -14,7 +15,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use std::sync::Arc;
 use std::time::Duration;
-pub(crate) use stream::Breaker;
 use stream::GuardedStream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;

@@ -1,6 +1,6 @@
 //! From outcomes to the words of answers.
 
-use crate::server::Breaker;
+use crate::breaker::Breaker;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
