@@ -10,6 +10,9 @@ pub const MAX_BODY_DAYS: usize = 1000;
 /// Different UTC days whose batches compaction takes in one step. Each day is a part to be written, and other tenants
 /// wait meanwhile.
 pub(crate) const STEP_DAYS: usize = 64;
+/// Steps of one tenant and dataset in one round of compaction. The next round begins soon and looks at all again, so
+/// that what has become due for others meanwhile does not wait for the end of a large load.
+pub(crate) const ROUND_STEPS: usize = 16;
 
 /// Knobs of journal and lake.
 #[derive(Debug, Clone)]

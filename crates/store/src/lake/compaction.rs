@@ -9,7 +9,7 @@ use super::settle::SettledCounts;
 use super::snapshots::{PinnedSnapshot, SnapshotReader};
 use super::{plan, rounds};
 use crate::blob::Blobs;
-use crate::config::StoreConfig;
+use crate::config::{ROUND_STEPS, StoreConfig};
 use bytes::Bytes;
 use rustc_hash::FxHashSet;
 use std::collections::{BTreeMap, VecDeque};
@@ -32,6 +32,8 @@ pub struct CompactionStatus {
     pub rounds: u64,
     /// When the last round ended, in milliseconds; none before the first.
     pub last_round_at_ms: Option<i64>,
+    /// Did the last round leave work to the next one, which begins soon?
+    pub work_left: bool,
     /// Batches moved into the lake.
     pub batches: u64,
     /// Parts that were replaced.
@@ -88,7 +90,14 @@ impl Compaction {
         let (this, stop) = (self.clone(), supervisor.stop_token());
         let rhythm = self.shared.parts.config.compaction_rounds;
         let task = async move {
-            rounds::run("compaction", rhythm, Some(bell), stop.clone(), || this.round(false, &stop)).await
+            let round = || async {
+                let done = this.round(false, &stop).await;
+                if this.status().work_left {
+                    bell.notify_waiters();
+                }
+                done
+            };
+            rounds::run("compaction", rhythm, Some(bell.clone()), stop.clone(), round).await
         };
         supervisor.spawn("compaction", OnError::Log, task);
     }
@@ -108,17 +117,19 @@ impl Compaction {
 
     async fn round(&self, force: bool, stop: &StopToken) -> Result<(), Fault> {
         let _turn = self.shared.turn.lock().await;
-        let mut first_fault = None;
+        self.shared.status().work_left = false;
+        let (mut first_fault, mut work_left) = (None, false);
         let scopes = self.shared.parts.manifest.scopes().await?;
         let mut waiting: VecDeque<Work> =
-            scopes.into_iter().map(|scope| Work { scope, force, until: None }).collect();
+            scopes.into_iter().map(|scope| Work { scope, force, until: None, steps: 0 }).collect();
         // One step each in turn: who has much to do, as after a load of years, keeps nobody waiting longer than that.
         while let Some(mut work) = waiting.pop_front() {
             if stop.is_cancelled() {
                 break;
             }
             match self.shared.next_step(&mut work).await {
-                Ok(true) => waiting.push_back(work),
+                Ok(true) if force || work.steps < ROUND_STEPS => waiting.push_back(work),
+                Ok(true) => work_left = true,
                 Ok(false) => {}
                 // One tenant's trouble is not another's.
                 Err(fault) => {
@@ -131,6 +142,7 @@ impl Compaction {
         }
         let mut status = self.shared.status();
         status.rounds += 1;
+        status.work_left = work_left;
         status.last_round_at_ms = Some(self.shared.parts.clock.now_ms());
         status.last_fault = first_fault.as_ref().map(|fault| fault.message().to_owned());
         first_fault.map_or(Ok(()), Err)
@@ -143,6 +155,7 @@ struct Work {
     force: bool,
     /// The watermark at its first step: what arrives meanwhile does not keep the round going for ever.
     until: Option<u64>,
+    steps: usize,
 }
 
 /// One step: what is read, and what of it goes.
@@ -185,6 +198,7 @@ impl Shared {
             parts.extend(sealed.into_iter().cloned());
         }
         self.take_step(&work.scope, Step { snapshot, batches, contents, parts }).await?;
+        work.steps += 1;
         Ok(true)
     }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::blob::DirectoryBlobs;
-use crate::config::{MAX_BODY_DAYS, STEP_DAYS};
+use crate::config::{MAX_BODY_DAYS, ROUND_STEPS, STEP_DAYS};
 use crate::lake::retention::{Retention, RetentionParts};
 use crate::lake::settle::SettledCounts;
 use crate::lake::unnamed::refuse_unknown_lake;
@@ -562,6 +562,29 @@ fn a_tenant_with_much_to_compact_lets_the_others_go_between() {
         assert!(seen[..2].iter().any(|(of, _)| *of == small.name), "{seen:?}");
         assert!(seen.iter().all(|(_, parts)| *parts <= STEP_DAYS), "{seen:?}");
         assert_eq!(seen.iter().map(|(_, parts)| parts).sum::<usize>(), years + 1);
+    });
+}
+
+#[test]
+fn a_round_leaves_the_rest_of_a_large_load_to_the_next_one_which_begins_at_once() {
+    block_on(async {
+        let hour = Duration::from_secs(3600);
+        let config = StoreConfig {
+            compact_batches: 1,
+            compaction_rounds: (Duration::from_millis(1), hour),
+            ..small_config()
+        };
+        let world = World::new(config);
+        let records = 2 * 2 * ROUND_STEPS as u16 + 3;
+        for key in 0..records {
+            world.submit(&many(key..key + 1, 1)).await.unwrap();
+        }
+        // A step takes two batches. Nobody else rings the bell, and the timer would take an hour.
+        world.compaction.start(Arc::new(Notify::new()), &world.supervisor);
+        wait_until(|| world.compaction.status().batches == u64::from(records)).await;
+        wait_until(|| !world.compaction.status().work_left).await;
+        assert!(world.compaction.status().rounds >= 3);
+        assert_eq!(world.read().await.latest.len(), usize::from(records));
     });
 }
 
