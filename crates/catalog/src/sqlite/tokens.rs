@@ -2,6 +2,7 @@
 
 use super::{SqliteCatalog, read_failed, stored};
 use async_trait::async_trait;
+use sqlx::SqliteConnection;
 use tollbook_kit::fault::Fault;
 use tollbook_model::access::Role;
 use tollbook_model::ports::{TokenHolder, Tokens};
@@ -23,20 +24,9 @@ impl Tokens for SqliteCatalog {
         let doing = "registering a token";
         let now_ms = self.clock.now_ms();
         let mut transaction = self.begin_write(doing).await?;
-        sqlx::query(
-            "INSERT INTO tokens (hash, id, tenant, role, name, created_at_ms) VALUES ($1, $2, $3, $4, $5, $6) \
-             ON CONFLICT (hash) DO UPDATE SET id = excluded.id, tenant = excluded.tenant, role = excluded.role, \
-             name = excluded.name",
-        )
-        .bind(hash.to_vec())
-        .bind(stored::id_column(&holder.id))
-        .bind(holder.tenant.as_str())
-        .bind(holder.role.name())
-        .bind(holder.name)
-        .bind(now_ms)
-        .execute(&mut *transaction)
-        .await
-        .map_err(|error| self.write_failed(doing, error))?;
+        insert(&mut transaction, WITH_ITS_ID, hash, &holder, now_ms)
+            .await
+            .map_err(|error| self.write_failed(doing, error))?;
         self.commit(doing, transaction).await
     }
 
@@ -55,19 +45,9 @@ impl Tokens for SqliteCatalog {
             .execute(&mut *transaction)
             .await
             .map_err(|error| self.write_failed(doing, error))?;
-        sqlx::query(
-            "INSERT INTO tokens (hash, id, tenant, role, name, created_at_ms) VALUES ($1, $2, $3, $4, $5, $6) \
-             ON CONFLICT (hash) DO UPDATE SET tenant = excluded.tenant, role = excluded.role, name = excluded.name",
-        )
-        .bind(hash.to_vec())
-        .bind(stored::id_column(&holder.id))
-        .bind(holder.tenant.as_str())
-        .bind(holder.role.name())
-        .bind(holder.name)
-        .bind(now_ms)
-        .execute(&mut *transaction)
-        .await
-        .map_err(|error| self.write_failed(doing, error))?;
+        insert(&mut transaction, WITH_THE_ID_IT_HAS, hash, &holder, now_ms)
+            .await
+            .map_err(|error| self.write_failed(doing, error))?;
         self.commit(doing, transaction).await
     }
 
@@ -79,6 +59,34 @@ impl Tokens for SqliteCatalog {
             .map_err(|error| read_failed(doing, error))?;
         stored::count(count).map_err(|error| read_failed(doing, error))
     }
+}
+
+/// A token that is known gets the new holder, id and all.
+const WITH_ITS_ID: &str = "INSERT INTO tokens (hash, id, tenant, role, name, created_at_ms) \
+     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (hash) DO UPDATE \
+     SET id = excluded.id, tenant = excluded.tenant, role = excluded.role, name = excluded.name";
+/// A token that is known keeps its id.
+const WITH_THE_ID_IT_HAS: &str = "INSERT INTO tokens (hash, id, tenant, role, name, created_at_ms) \
+     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (hash) DO UPDATE \
+     SET tenant = excluded.tenant, role = excluded.role, name = excluded.name";
+
+async fn insert(
+    connection: &mut SqliteConnection,
+    statement: &'static str,
+    hash: [u8; 32],
+    holder: &TokenHolder,
+    now_ms: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(statement)
+        .bind(hash.to_vec())
+        .bind(stored::id_column(&holder.id))
+        .bind(holder.tenant.as_str())
+        .bind(holder.role.name())
+        .bind(holder.name.as_str())
+        .bind(now_ms)
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 impl SqliteCatalog {
