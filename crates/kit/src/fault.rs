@@ -26,8 +26,10 @@ pub enum Code {
     TooLarge,
     /// A body in a form that is not taken here.
     UnsupportedMedia,
-    /// A limit or quota is used up for now.
+    /// A quota of things under way is used up for now.
     TooMany,
+    /// Too many requests in too short a time.
+    RateLimited,
     /// Not yet; asking again later is right.
     NotReady,
     /// It took longer than allowed.
@@ -53,6 +55,7 @@ impl Code {
             Self::TooLarge => "too_large",
             Self::UnsupportedMedia => "unsupported_media",
             Self::TooMany => "too_many",
+            Self::RateLimited => "rate_limited",
             Self::NotReady => "not_ready",
             Self::Timeout => "timeout",
             Self::Unavailable => "unavailable",

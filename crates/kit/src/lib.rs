@@ -1,4 +1,4 @@
-//! kit: what every room stands on. Clock, ids, faults, supervised tasks, retry schedules, secrets, telemetry.
+//! kit: what every room stands on. Clock, ids, faults, supervised tasks, retry schedules, rates, secrets, telemetry.
 //!
 //! Nothing here knows what a call record is, and nothing here does I/O beyond reading the clock and the
 //! operating system's randomness.
@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod fault;
 pub mod ids;
+pub mod rate;
 pub mod retry;
 pub mod secret;
 pub mod supervise;

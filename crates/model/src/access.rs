@@ -1,39 +1,48 @@
 //! Who calls, and what he may do: the caller, the roles and the one permission table.
 //!
-//! Tokens and their hashes are the catalog's; here is only what follows from them.
+//! How a credential becomes a caller is `app`'s; here is only what follows from it.
 
+use crate::audit::{AuditEntry, AuditObject, Outcome};
 use crate::dataset::Dataset;
 use crate::tenant::TenantName;
+use std::fmt;
+use std::net::IpAddr;
 use tollbook_kit::fault::{Code, Fault};
 use uuid::Uuid;
 
-/// The role of a credential (`natalia.md` section 3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The role of a credential (`natalia.md` section 3). The order is that of power among people's roles, so that of
+/// several roles the greatest counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
+    /// A PBX: posts records and nothing else.
+    Source,
     /// Looks at dashboards.
     Viewer,
     /// Exports call records and KPIs.
     Analyst,
-    /// Everything within the tenant.
-    Admin,
     /// Exports everything, changes nothing.
     Auditor,
-    /// A PBX: posts records and nothing else.
-    Source,
+    /// Everything within the tenant.
+    Admin,
+    /// The operator of the instance: an admin of his own tenant who also creates, changes and closes tenants. Never
+    /// follows from the claims of an identity provider.
+    Operator,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 5] = [Self::Viewer, Self::Analyst, Self::Admin, Self::Auditor, Self::Source];
+    pub const ALL: [Self; 6] =
+        [Self::Source, Self::Viewer, Self::Analyst, Self::Auditor, Self::Admin, Self::Operator];
 
     /// The role's name.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Source => "source",
             Self::Viewer => "viewer",
             Self::Analyst => "analyst",
-            Self::Admin => "admin",
             Self::Auditor => "auditor",
-            Self::Source => "source",
+            Self::Admin => "admin",
+            Self::Operator => "operator",
         }
     }
 
@@ -46,23 +55,125 @@ impl Role {
 /// What a use case wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Estimate and export a dataset.
+    /// Estimate and export a dataset; for the audit log also its signed checkpoints.
     Export(Dataset),
     /// Post records.
     PostRecords,
     /// See and change sources.
     ManageSources,
+    /// See, make and revoke tokens of the own tenant.
+    ManageTokens,
+    /// See and change users of the own tenant.
+    ManageUsers,
+    /// See and change the settings of the own tenant.
+    ManageSettings,
+    /// List the exports and subscriptions of event records.
+    ListEvents,
+    /// Create, see, change and close tenants, and make tokens for them.
+    ManageTenants,
+}
+
+impl Action {
+    /// Every action.
+    pub fn all() -> Vec<Self> {
+        let mut all: Vec<Self> = Dataset::ALL.into_iter().map(Self::Export).collect();
+        all.extend([
+            Self::PostRecords,
+            Self::ManageSources,
+            Self::ManageTokens,
+            Self::ManageUsers,
+            Self::ManageSettings,
+            Self::ListEvents,
+            Self::ManageTenants,
+        ]);
+        all
+    }
+
+    /// The word under which a denied attempt is logged.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Export(_) => "export",
+            Self::PostRecords => "records.post",
+            Self::ManageSources => "sources.manage",
+            Self::ManageTokens => "tokens.manage",
+            Self::ManageUsers => "users.manage",
+            Self::ManageSettings => "settings.manage",
+            Self::ListEvents => "events.list",
+            Self::ManageTenants => "tenants.manage",
+        }
+    }
+
+    /// What it is done to, where that is known before anything is looked up.
+    pub fn object(self) -> Option<AuditObject> {
+        match self {
+            Self::Export(dataset) => Some(AuditObject::new("dataset", dataset)),
+            _ => None,
+        }
+    }
 }
 
 /// The permission table: may `role` do `action`?
 pub fn permitted(role: Role, action: Action) -> bool {
+    use Role::{Admin, Analyst, Auditor, Operator, Source, Viewer};
     match action {
-        Action::Export(Dataset::Cdr | Dataset::Kpis) => {
-            matches!(role, Role::Analyst | Role::Admin | Role::Auditor)
+        Action::Export(Dataset::Cdr | Dataset::Kpis) => matches!(role, Analyst | Auditor | Admin | Operator),
+        Action::Export(Dataset::AuditLog | Dataset::AgentConfiguration) => {
+            matches!(role, Auditor | Admin | Operator)
         }
-        Action::Export(Dataset::AgentConfiguration) => matches!(role, Role::Admin | Role::Auditor),
-        Action::PostRecords => matches!(role, Role::Admin | Role::Source),
-        Action::ManageSources => matches!(role, Role::Admin),
+        Action::PostRecords => matches!(role, Source | Admin | Operator),
+        Action::ManageSources | Action::ManageTokens | Action::ManageUsers | Action::ManageSettings => {
+            matches!(role, Admin | Operator)
+        }
+        Action::ListEvents => matches!(role, Viewer | Analyst | Auditor | Admin | Operator),
+        Action::ManageTenants => matches!(role, Operator),
+    }
+}
+
+/// Who acts, as the audit log names him.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Actor {
+    /// Whoever holds this token.
+    Token(Uuid),
+    /// A user of ours.
+    User(Uuid),
+    /// A subject of the outside identity provider, in a form that [`Actor::subject`] made.
+    Subject(String),
+    /// The process itself, as for what stands in files.
+    System,
+}
+
+impl Actor {
+    /// Longest subject that is shown as it is.
+    const SUBJECT_BYTES: usize = 128;
+
+    /// A subject of the outside identity provider. One that could be a phone number, or is long or unprintable, is
+    /// named by `stand_in` instead: numbers never appear in the audit log.
+    pub fn subject(subject: &str, stand_in: Uuid) -> Self {
+        let printable = subject.bytes().all(|byte| byte.is_ascii_graphic());
+        let is_uuid = Uuid::parse_str(subject).is_ok();
+        let mut digits = 0;
+        let mut longest = 0;
+        for byte in subject.bytes() {
+            match byte {
+                b'0'..=b'9' => digits += 1,
+                b'-' | b'.' | b'(' | b')' | b'+' => {}
+                _ => digits = 0,
+            }
+            longest = longest.max(digits);
+        }
+        let shown = printable && subject.len() <= Self::SUBJECT_BYTES && (is_uuid || longest < 7);
+        Self::Subject(if shown && !subject.is_empty() { subject.to_owned() } else { stand_in.to_string() })
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token(id) => write!(f, "token:{id}"),
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Subject(name) => write!(f, "subject:{name}"),
+            Self::System => f.write_str("system"),
+        }
     }
 }
 
@@ -73,12 +184,22 @@ pub struct Caller {
     pub tenant: TenantName,
     /// The role of the credential.
     pub role: Role,
-    /// The token, for limits and the audit log.
-    pub token: Uuid,
+    /// Who it is.
+    pub actor: Actor,
+    /// What limits and quotas count by: the token, the login session, or a stand-in for an outside subject.
+    pub credential: Uuid,
+    /// The address of the request, if there is one.
+    pub address: Option<IpAddr>,
 }
 
 impl Caller {
-    /// Passes if the caller may do `action`.
+    /// The process itself, acting on a tenant with all rights.
+    pub fn system(tenant: TenantName) -> Self {
+        let (actor, credential) = (Actor::System, Uuid::nil());
+        Self { tenant, role: Role::Operator, actor, credential, address: None }
+    }
+
+    /// Passes if the caller may do `action`. Use cases ask through `app`'s rights, which also log a refusal.
     ///
     /// # Errors
     /// [`Code::Forbidden`], before anything is looked up.
@@ -88,7 +209,71 @@ impl Caller {
         }
         Err(Fault::new(
             Code::Forbidden,
-            format!("the role {} may not do this; use a token with a role that may", self.role.name()),
+            format!("the role {} may not do this; use a credential with a role that may", self.role.name()),
         ))
+    }
+
+    /// What the audit log of his own tenant says when he has done, or tried, this.
+    pub fn entry(
+        &self,
+        at_ms: i64,
+        action: &'static str,
+        object: Option<AuditObject>,
+        outcome: Outcome,
+    ) -> AuditEntry {
+        AuditEntry {
+            tenant: self.tenant.clone(),
+            at_ms,
+            actor: self.actor.clone(),
+            actor_role: (self.actor != Actor::System).then_some(self.role),
+            ip: self.address,
+            action,
+            object,
+            outcome,
+            reason: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The matrix of `natalia.md` section 3, written out: one column per role in the order of `Role::ALL`.
+    #[test]
+    fn the_table_is_the_contracts() {
+        let matrix = [
+            (Action::Export(Dataset::Cdr), "--yyyy"),
+            (Action::Export(Dataset::Kpis), "--yyyy"),
+            (Action::Export(Dataset::AuditLog), "---yyy"),
+            (Action::Export(Dataset::AgentConfiguration), "---yyy"),
+            (Action::PostRecords, "y---yy"),
+            (Action::ManageSources, "----yy"),
+            (Action::ManageTokens, "----yy"),
+            (Action::ManageUsers, "----yy"),
+            (Action::ManageSettings, "----yy"),
+            (Action::ListEvents, "-yyyyy"),
+            (Action::ManageTenants, "-----y"),
+        ];
+        assert_eq!(matrix.map(|(action, _)| action).to_vec().len(), Action::all().len());
+        for action in Action::all() {
+            let (_, row) = matrix.iter().find(|(known, _)| *known == action).expect("a row per action");
+            let told: String =
+                Role::ALL.iter().map(|&role| if permitted(role, action) { 'y' } else { '-' }).collect();
+            assert_eq!(&told, row, "{action:?}");
+        }
+    }
+
+    #[test]
+    fn subjects_that_look_like_numbers_are_not_named() {
+        let stand_in = Uuid::from_u128(7);
+        let shown = |subject: &str| Actor::subject(subject, stand_in).to_string();
+        for subject in ["alice", "alice@example.net", "0b6b5c1e-7a3f-4b54-9a55-3f1f0a7f5f01", "a123456"] {
+            assert_eq!(shown(subject), format!("subject:{subject}"));
+        }
+        for subject in ["+442071234567", "tel:44-20-7123.4567", "a b", "é", "", "1234567", &"x".repeat(129)]
+        {
+            assert_eq!(shown(subject), format!("subject:{stand_in}"), "{subject}");
+        }
     }
 }

@@ -1,8 +1,13 @@
-//! RFC 8785 (JSON Canonicalization Scheme) for what Tollbook writes: objects of strings, and strings.
+//! RFC 8785 (JSON Canonicalization Scheme) for what Tollbook writes: strings, objects of strings, and any JSON whose
+//! numbers are integers.
 //!
-//! Numbers are written by who has them: ours are integers, or floats in ECMAScript's shortest form.
+//! Other numbers are written by who has them, in ECMAScript's shortest form.
 
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+
+/// Integers beyond this are not told apart by readers that hold numbers as doubles (RFC 8785 section 3.2.2.3).
+const GREATEST_INTEGER: u64 = (1 << 53) - 1;
 
 /// Appends `text` as a JSON string in RFC 8785 form: only `"`, `\` and control characters are escaped.
 pub fn push_string(out: &mut Vec<u8>, text: &str) {
@@ -59,9 +64,68 @@ pub fn object_of_strings<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>
     String::from_utf8(out).expect("made of strings and ASCII")
 }
 
+/// The RFC 8785 text of an object; none when it holds a number that is no integer of at most 53 bits.
+pub fn object(members: &Map<String, Value>) -> Option<String> {
+    let mut out = Vec::with_capacity(256);
+    push_object(&mut out, members)?;
+    Some(String::from_utf8(out).expect("made of strings and ASCII"))
+}
+
+fn push_object(out: &mut Vec<u8>, members: &Map<String, Value>) -> Option<()> {
+    let sorted: BTreeMap<Vec<u16>, (&String, &Value)> =
+        members.iter().map(|(key, value)| (key.encode_utf16().collect(), (key, value))).collect();
+    out.push(b'{');
+    for (at, (key, value)) in sorted.values().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        push_string(out, key);
+        out.push(b':');
+        push_value(out, value)?;
+    }
+    out.push(b'}');
+    Some(())
+}
+
+fn push_value(out: &mut Vec<u8>, value: &Value) -> Option<()> {
+    match value {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Bool(value) => out.extend_from_slice(value.to_string().as_bytes()),
+        Value::String(text) => push_string(out, text),
+        Value::Number(number) => {
+            let size = number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs))?;
+            (size <= GREATEST_INTEGER).then_some(())?;
+            out.extend_from_slice(number.to_string().as_bytes());
+        }
+        Value::Array(items) => {
+            out.push(b'[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                push_value(out, item)?;
+            }
+            out.push(b']');
+        }
+        Value::Object(members) => push_object(out, members)?,
+    }
+    Some(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn any_json_of_integers_is_written_in_one_way() {
+        let given = json!({"b": [1, -2, true, null], "a": {"z": "1", "y": 0}});
+        let text = object(given.as_object().unwrap()).unwrap();
+        assert_eq!(text, r#"{"a":{"y":0,"z":"1"},"b":[1,-2,true,null]}"#);
+        for number in [json!(1.5), json!(1e300), json!(1u64 << 53)] {
+            assert_eq!(object(json!({"n": number}).as_object().unwrap()), None, "{number}");
+        }
+    }
 
     #[test]
     fn keys_sort_by_utf16_and_only_needed_characters_are_escaped() {

@@ -9,19 +9,22 @@ pub enum Dataset {
     Cdr,
     /// Counts and sums of calls per time bucket.
     Kpis,
+    /// Who did what: the hash chain of the tenant's audit log.
+    AuditLog,
     /// The configured sources of records.
     AgentConfiguration,
 }
 
 impl Dataset {
     /// Every dataset that this version keeps.
-    pub const ALL: [Self; 3] = [Self::Cdr, Self::Kpis, Self::AgentConfiguration];
+    pub const ALL: [Self; 4] = [Self::Cdr, Self::Kpis, Self::AuditLog, Self::AgentConfiguration];
 
     /// The dataset's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cdr => "cdr",
             Self::Kpis => "kpis",
+            Self::AuditLog => "audit-log",
             Self::AgentConfiguration => "agent-configuration",
         }
     }

@@ -3,11 +3,13 @@
 //! Pure: no I/O, no clock of its own, no Arrow, no SQL, no HTTP, and no word of any vendor.
 
 pub mod access;
+pub mod audit;
 pub mod call;
 pub mod canonical;
 pub mod dataset;
 pub mod export;
 pub mod format;
+pub mod jws;
 pub mod money;
 pub mod ports;
 pub mod privacy;
@@ -16,4 +18,6 @@ pub mod selection;
 pub mod source;
 pub mod tenant;
 pub mod time_range;
+pub mod token;
+pub mod user;
 pub mod value;

@@ -23,11 +23,15 @@ pub enum FilterField {
     Result,
     /// Number in normal form: `did`, or `called_party` of an inbound record without one.
     DidNumber,
+    /// Exact text; of the audit log.
+    Action,
+    /// Exact text; of the audit log.
+    Actor,
 }
 
 impl FilterField {
     /// Every filter.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::PbxAlias,
         Self::Direction,
         Self::Extension,
@@ -36,6 +40,8 @@ impl FilterField {
         Self::CalledParty,
         Self::Result,
         Self::DidNumber,
+        Self::Action,
+        Self::Actor,
     ];
 
     /// Name of the parameter.
@@ -49,6 +55,8 @@ impl FilterField {
             Self::CalledParty => "called_party",
             Self::Result => "result",
             Self::DidNumber => "did_number",
+            Self::Action => "action",
+            Self::Actor => "actor",
         }
     }
 
@@ -60,8 +68,9 @@ impl FilterField {
     /// Can the dataset be filtered by it?
     pub fn applies_to(self, dataset: Dataset) -> bool {
         match dataset {
-            Dataset::Cdr => true,
+            Dataset::Cdr => !matches!(self, Self::Action | Self::Actor),
             Dataset::Kpis => matches!(self, Self::PbxAlias | Self::Direction),
+            Dataset::AuditLog => matches!(self, Self::Action | Self::Actor),
             Dataset::AgentConfiguration => matches!(self, Self::PbxAlias),
         }
     }

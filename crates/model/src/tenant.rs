@@ -3,22 +3,27 @@
 use crate::privacy::PseudonymKey;
 use std::fmt;
 use std::sync::Arc;
+use tollbook_kit::secret::Secret;
 
-/// Name of a tenant: 1 to 63 of `a-z 0-9 _ -`, starting with a letter or digit. It is a folder name in the lake.
+/// Name of a tenant: 1 to 128 of `A-Z a-z 0-9 . _ -`, case-sensitive (`omilia.md` section 2.1, where it is the group).
+/// It is part of a folder's name in the lake.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TenantName(Arc<str>);
 
 impl TenantName {
-    /// The tenant that exists until tenants can be created.
+    /// Longest name in bytes.
+    pub const MOST_BYTES: usize = 128;
+
+    /// The tenant that exists from the first start on; the operator's own.
     pub fn default_tenant() -> Self {
         Self(Arc::from("default"))
     }
 
-    /// Checks and takes a name; none when it could not be a folder name.
+    /// Checks and takes a name; none when it could not be one.
     pub fn parse(name: &str) -> Option<Self> {
-        let ok = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-        let first_ok = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
-        (first_ok && name.len() <= 63 && name.chars().all(ok)).then(|| Self(Arc::from(name)))
+        let ok = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        let fits = (1..=Self::MOST_BYTES).contains(&name.len()) && name.bytes().all(ok);
+        fits.then(|| Self(Arc::from(name)))
     }
 
     /// The name as text.
@@ -42,20 +47,121 @@ pub enum CallerNumbers {
     Plain,
 }
 
+/// Settings of a tenant (`natalia.md` section 1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantSettings {
+    /// Policy for callers' numbers.
+    pub caller_numbers: CallerNumbers,
+    /// Signs callbacks of every dialect; 8 to 128 printable ASCII characters.
+    pub callback_secret: Option<Secret<String>>,
+    /// Days (by start of the call) for which call records are kept, 1 to [`TenantSettings::MOST_DAYS`].
+    pub cdr_days: u32,
+    /// Days for which event records are kept, 1 to [`TenantSettings::MOST_DAYS`].
+    pub event_days: u32,
+    /// Months for which the audit log is kept, 1 to 1200.
+    pub audit_months: u32,
+    /// Seconds for which files of exports are kept, an hour to 30 days.
+    pub file_retention_s: u32,
+}
+
+impl TenantSettings {
+    /// Most days for which records can be kept: a hundred years.
+    pub const MOST_DAYS: u32 = 36_500;
+}
+
+impl Default for TenantSettings {
+    fn default() -> Self {
+        Self {
+            caller_numbers: CallerNumbers::Pseudonym,
+            callback_secret: None,
+            cdr_days: 400,
+            event_days: 60,
+            audit_months: 13,
+            file_retention_s: 7 * 86_400,
+        }
+    }
+}
+
+/// What a tenant may use up at most. Set by the operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TenantQuota {
+    /// Direct exports at once per credential (`natalia.md` section 8).
+    pub direct_exports: u32,
+    /// Jobs that run at once.
+    pub running_jobs: u32,
+    /// Jobs that wait.
+    pub queued_jobs: u32,
+    /// Bytes of records in journal and lake; none: as many as the disk holds.
+    pub stored_bytes: Option<u64>,
+}
+
+impl Default for TenantQuota {
+    fn default() -> Self {
+        Self { direct_exports: 4, running_jobs: 4, queued_jobs: 100, stored_bytes: None }
+    }
+}
+
+/// Where a tenant is in its life (`natalia.md` section 15).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TenantState {
+    /// In use.
+    Open,
+    /// Its contract has ended: nothing goes in, exports work until then, in milliseconds; then its data is deleted.
+    Closing {
+        /// The end.
+        ends_at_ms: i64,
+    },
+    /// Its data is deleted; the name stays taken.
+    Closed,
+}
+
 /// A tenant as every use case needs it.
 #[derive(Debug, Clone)]
 pub struct Tenant {
     /// Its name.
     pub name: TenantName,
-    /// Policy for callers' numbers.
-    pub caller_numbers: CallerNumbers,
+    /// Its settings.
+    pub settings: TenantSettings,
+    /// What it may use up.
+    pub quota: TenantQuota,
+    /// Where it is in its life.
+    pub state: TenantState,
     /// Pseudonym keys by rising generation; the last one is used for new records. Never empty.
     pub pseudonym_keys: Vec<PseudonymKey>,
-    /// Days (by start of the call) for which call records are kept.
-    pub cdr_retention_days: u32,
+    /// When it was made, in milliseconds.
+    pub created_at_ms: i64,
 }
 
 impl Tenant {
+    /// An open tenant with default settings and these keys, of which there is at least one.
+    pub fn new(name: TenantName, pseudonym_keys: Vec<PseudonymKey>, created_at_ms: i64) -> Self {
+        let (settings, quota) = (TenantSettings::default(), TenantQuota::default());
+        Self { name, settings, quota, state: TenantState::Open, pseudonym_keys, created_at_ms }
+    }
+
+    /// The same tenant with another policy for callers' numbers.
+    #[must_use]
+    pub fn with_caller_numbers(mut self, caller_numbers: CallerNumbers) -> Self {
+        self.settings.caller_numbers = caller_numbers;
+        self
+    }
+
+    /// The same tenant that keeps call records for so many days.
+    #[must_use]
+    pub fn with_cdr_days(mut self, cdr_days: u32) -> Self {
+        self.settings.cdr_days = cdr_days;
+        self
+    }
+
+    /// Has its time to export ended, so that its data is to be deleted?
+    pub fn is_over(&self, now_ms: i64) -> bool {
+        match self.state {
+            TenantState::Open => false,
+            TenantState::Closing { ends_at_ms } => now_ms >= ends_at_ms,
+            TenantState::Closed => true,
+        }
+    }
+
     /// The key of the newest generation.
     ///
     /// # Panics
@@ -71,7 +177,7 @@ impl Tenant {
     /// the same body keeps its ids when the keys are rotated.
     pub fn shown_digest(&self, digest: u128) -> String {
         let bare = format!("{digest:032x}");
-        match (self.caller_numbers, self.pseudonym_keys.first()) {
+        match (self.settings.caller_numbers, self.pseudonym_keys.first()) {
             (CallerNumbers::Pseudonym, Some(key)) => {
                 let keyed = key.pseudonym(&bare);
                 keyed.rsplit('_').next().map_or(bare, str::to_owned)
@@ -87,11 +193,9 @@ mod tests {
 
     #[test]
     fn digests_are_keyed_where_numbers_are_hidden_and_survive_a_rotation() {
-        let tenant = |caller_numbers, keys: &[u8]| Tenant {
-            name: TenantName::default_tenant(),
-            caller_numbers,
-            pseudonym_keys: (1..).zip(keys).map(|(at, key)| PseudonymKey::new(at, [*key; 32])).collect(),
-            cdr_retention_days: 400,
+        let tenant = |caller_numbers, keys: &[u8]| {
+            let keys = (1..).zip(keys).map(|(at, key)| PseudonymKey::new(at, [*key; 32])).collect();
+            Tenant::new(TenantName::default_tenant(), keys, 0).with_caller_numbers(caller_numbers)
         };
         let digest = 0xABC;
         let bare = format!("{digest:032x}");
@@ -105,5 +209,25 @@ mod tests {
             "another tenant's key"
         );
         assert_ne!(tenant(CallerNumbers::Pseudonym, &[1]).shown_digest(digest + 1), keyed);
+    }
+
+    #[test]
+    fn names_are_groups() {
+        for name in ["default", "acme_bank", "Acme.Bank-2", "9", &"x".repeat(128)] {
+            assert!(TenantName::parse(name).is_some(), "{name}");
+        }
+        for name in ["", "a b", "a/b", "é", "a=b", &"x".repeat(129)] {
+            assert!(TenantName::parse(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_tenant_is_over_when_its_time_to_export_has_ended() {
+        let mut tenant = Tenant::new(TenantName::default_tenant(), vec![PseudonymKey::new(1, [1; 32])], 0);
+        assert!(!tenant.is_over(i64::MAX));
+        tenant.state = TenantState::Closing { ends_at_ms: 10 };
+        assert!(!tenant.is_over(9) && tenant.is_over(10));
+        tenant.state = TenantState::Closed;
+        assert!(tenant.is_over(0));
     }
 }

@@ -199,6 +199,13 @@ fn day_start(date: Date, zone: &TimeZone) -> Option<i64> {
     local_instant(date.at(0, 0, 0, 0), zone)
 }
 
+/// A moment as Tollbook writes it in UTC: RFC 3339 with three decimals and `Z`. Moments outside the years -9999 to 9999
+/// are written as the nearest that can be.
+pub fn instant_text(ms: i64) -> String {
+    let nearest = if ms < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    format!("{:.3}", Timestamp::from_millisecond(ms).unwrap_or(nearest))
+}
+
 /// The UTC day of a moment, as days since 1970-01-01.
 pub fn utc_day(ms: i64) -> i32 {
     i32::try_from(ms.div_euclid(86_400_000)).unwrap_or(if ms < 0 { i32::MIN } else { i32::MAX })

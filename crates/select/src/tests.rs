@@ -51,12 +51,8 @@ impl Stored {
 }
 
 fn columns_of(records: &[Stored]) -> RecordBatch {
-    let tenant = Tenant {
-        name: TenantName::default_tenant(),
-        caller_numbers: CallerNumbers::Plain,
-        pseudonym_keys: vec![PseudonymKey::new(1, [7; 32])],
-        cdr_retention_days: 400,
-    };
+    let tenant = Tenant::new(TenantName::default_tenant(), vec![PseudonymKey::new(1, [7; 32])], 0)
+        .with_caller_numbers(CallerNumbers::Plain);
     let admission = Admission::new(&tenant, START_MS);
     let mut rows = CallRows::new(records.len());
     for stored in records {

@@ -138,12 +138,7 @@ async fn make(options: &Options, folder: &Path) -> Result<Facts, Trouble> {
 
 /// The tenant of the month, with the product's defaults. Its retention outlasts any month's age.
 fn tenant() -> Tenant {
-    Tenant {
-        name: TenantName::default_tenant(),
-        caller_numbers: CallerNumbers::Pseudonym,
-        pseudonym_keys: vec![PseudonymKey::new(1, [7; 32])],
-        cdr_retention_days: 36_500,
-    }
+    Tenant::new(TenantName::default_tenant(), vec![PseudonymKey::new(1, [7; 32])], 0).with_cdr_days(36_500)
 }
 
 struct Taking<'m> {

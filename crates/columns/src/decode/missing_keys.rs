@@ -38,11 +38,13 @@ mod tests {
 
     #[test]
     fn keys_are_counted_hide_the_content_and_survive_a_rotation() {
-        let tenant = |caller_numbers, keys: &[u8]| Tenant {
-            name: TenantName::default_tenant(),
-            caller_numbers,
-            pseudonym_keys: (1..).zip(keys).map(|(at, key)| PseudonymKey::new(at, [*key; 32])).collect(),
-            cdr_retention_days: 400,
+        let tenant = |caller_numbers, keys: &[u8]| {
+            Tenant::new(
+                TenantName::default_tenant(),
+                (1..).zip(keys).map(|(at, key)| PseudonymKey::new(at, [*key; 32])).collect(),
+                0,
+            )
+            .with_caller_numbers(caller_numbers)
         };
         let mut record = CallRecord::new();
         record.set_text(CallField::CallingParty, "+442071234567").unwrap();

@@ -43,12 +43,8 @@ impl RecordSink for Kept {
 }
 
 fn tenant(caller_numbers: CallerNumbers) -> Tenant {
-    Tenant {
-        name: TenantName::default_tenant(),
-        caller_numbers,
-        pseudonym_keys: vec![PseudonymKey::new(1, [7; 32])],
-        cdr_retention_days: 400,
-    }
+    Tenant::new(TenantName::default_tenant(), vec![PseudonymKey::new(1, [7; 32])], 0)
+        .with_caller_numbers(caller_numbers)
 }
 
 fn read_for(

@@ -19,12 +19,7 @@ use tollbook_model::tenant::{CallerNumbers, Tenant, TenantName};
 use tollbook_model::value::Value;
 
 fn batch(rows: usize) -> RecordBatch {
-    let tenant = Tenant {
-        name: TenantName::default_tenant(),
-        caller_numbers: CallerNumbers::Pseudonym,
-        pseudonym_keys: vec![PseudonymKey::new(1, [7; 32])],
-        cdr_retention_days: 400,
-    };
+    let tenant = Tenant::new(TenantName::default_tenant(), vec![PseudonymKey::new(1, [7; 32])], 0);
     let admission = Admission::new(&tenant, 1_767_700_000_000);
     let mut built = CallRows::new(rows);
     for row in 0..rows {

@@ -41,12 +41,8 @@ mod tests {
     use tollbook_model::tenant::{CallerNumbers, TenantName};
 
     fn tenant(caller_numbers: CallerNumbers) -> Tenant {
-        Tenant {
-            name: TenantName::default_tenant(),
-            caller_numbers,
-            pseudonym_keys: vec![PseudonymKey::new(1, [7; 32])],
-            cdr_retention_days: 400,
-        }
+        Tenant::new(TenantName::default_tenant(), vec![PseudonymKey::new(1, [7; 32])], 0)
+            .with_caller_numbers(caller_numbers)
     }
 
     fn keys(tenant: &Tenant, rows: &[&[u8]]) -> Vec<String> {

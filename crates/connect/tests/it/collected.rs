@@ -96,12 +96,8 @@ pub(crate) fn read_with(
         updated_at_ms: 0,
     };
     assert_eq!(connector.check(&source.settings)?, source.settings, "completed settings are complete");
-    let tenant = Tenant {
-        name: TenantName::default_tenant(),
-        caller_numbers,
-        pseudonym_keys: vec![PseudonymKey::new(1, [7; 32])],
-        cdr_retention_days: 400,
-    };
+    let tenant = Tenant::new(TenantName::default_tenant(), vec![PseudonymKey::new(1, [7; 32])], 0)
+        .with_caller_numbers(caller_numbers);
     let body = SourceBody {
         bytes: body,
         content_type: Some("text/plain"),

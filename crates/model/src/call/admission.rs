@@ -37,7 +37,7 @@ impl<'t> Admission<'t> {
         self.identify(record)?;
         record.set(CallField::ReceivedAt, Value::Instant(self.received_at_ms))?;
         record.set(CallField::Revision, Value::Integer(0))?;
-        if self.tenant.caller_numbers == CallerNumbers::Pseudonym
+        if self.tenant.settings.caller_numbers == CallerNumbers::Pseudonym
             && record.text(CallField::Direction) == Some("inbound")
         {
             privacy::pseudonymise(record, self.tenant.newest_key())?;
@@ -113,12 +113,11 @@ mod tests {
     use crate::privacy::PseudonymKey;
 
     fn tenant() -> Tenant {
-        Tenant {
-            name: TenantName::default_tenant(),
-            caller_numbers: CallerNumbers::Pseudonym,
-            pseudonym_keys: vec![PseudonymKey::new(1, std::array::from_fn(|at| at as u8))],
-            cdr_retention_days: 400,
-        }
+        Tenant::new(
+            TenantName::default_tenant(),
+            vec![PseudonymKey::new(1, std::array::from_fn(|at| at as u8))],
+            0,
+        )
     }
 
     fn inbound() -> CallRecord<'static> {

@@ -11,12 +11,18 @@ use tollbook_kit::fault::Fault;
 pub type GivenRow = Vec<Value<'static>>;
 
 /// Where the rows of an export come from.
-#[derive(Debug)]
 pub enum ExportRows {
     /// From journal and lake.
     Stored,
     /// Handed over by the use case, sorted (`agent-configuration`).
     Given(Vec<GivenRow>),
+    /// Handed over by the use case page by page, sorted: as many as there are, in constant memory (`audit-log`).
+    Paged {
+        /// How many rows there are about; for estimates.
+        about: u64,
+        /// The pages. After an error nothing follows.
+        pages: BoxStream<'static, Result<Vec<GivenRow>, Fault>>,
+    },
 }
 
 /// A running export. Dropping the stream ends the work and unpins the snapshot.

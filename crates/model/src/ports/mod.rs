@@ -1,14 +1,21 @@
 //! The ports: small object-safe traits through which rooms use what they must not see.
 
+mod audit_log;
 mod connector;
 mod data_plane;
 mod intake;
 mod journal;
 mod manifest;
+mod sessions;
+mod signing_keys;
 mod sources;
+mod stored_bytes;
 mod tenants;
+mod token_issuer;
 mod tokens;
+mod users;
 
+pub use audit_log::{AuditHead, AuditLog, AuditScope};
 pub use connector::{Connector, ConnectorRegistry, RejectedRow, RowReport, SourceBody};
 pub use data_plane::{DataPlane, ExportRows, ExportStream, GivenRow};
 pub use intake::{Committed, Intake, RecordSink};
@@ -17,6 +24,11 @@ pub use manifest::{
     DoomedObject, Manifest, ManifestBatch, ManifestPart, NewPart, Replacement, Rollup, RowGroup, Snapshot,
     SnapshotScope,
 };
+pub use sessions::Sessions;
+pub use signing_keys::{KeyPurpose, SigningKeys, StoredSigningKey};
 pub use sources::Sources;
+pub use stored_bytes::StoredBytes;
 pub use tenants::Tenants;
-pub use tokens::{TokenHolder, Tokens};
+pub use token_issuer::TokenIssuer;
+pub use tokens::Tokens;
+pub use users::{CredentialChange, Users};

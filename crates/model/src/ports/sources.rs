@@ -1,11 +1,12 @@
 //! The table of configured sources.
 
+use crate::audit::AuditEntry;
 use crate::source::Source;
 use crate::tenant::TenantName;
 use async_trait::async_trait;
 use tollbook_kit::fault::Fault;
 
-/// Sources in the control database.
+/// Sources in the control database. Every change commits together with its entry in the audit log.
 #[async_trait]
 pub trait Sources: Send + Sync {
     /// The source of that name.
@@ -25,13 +26,13 @@ pub trait Sources: Send + Sync {
     ///
     /// # Errors
     /// `unavailable` or `internal`.
-    async fn put(&self, tenant: &TenantName, source: Source) -> Result<Source, Fault>;
+    async fn put(&self, tenant: &TenantName, source: Source, audit: AuditEntry) -> Result<Source, Fault>;
 
-    /// Removes it; false if there was none. Its records stay.
+    /// Removes it; false if there was none, and then nothing is logged. Its records stay.
     ///
     /// # Errors
     /// `unavailable` or `internal`.
-    async fn remove(&self, tenant: &TenantName, pbx_alias: &str) -> Result<bool, Fault>;
+    async fn remove(&self, tenant: &TenantName, pbx_alias: &str, audit: AuditEntry) -> Result<bool, Fault>;
 
     /// Notes that it sent records.
     ///

@@ -1,10 +1,11 @@
 //! The table of tenants.
 
+use crate::audit::AuditEntry;
 use crate::tenant::{Tenant, TenantName};
 use async_trait::async_trait;
 use tollbook_kit::fault::Fault;
 
-/// Tenants in the control database.
+/// Tenants in the control database. Every change commits together with its entry in the audit log.
 #[async_trait]
 pub trait Tenants: Send + Sync {
     /// The tenant of that name.
@@ -19,9 +20,24 @@ pub trait Tenants: Send + Sync {
     /// `unavailable` or `internal`.
     async fn list(&self) -> Result<Vec<Tenant>, Fault>;
 
-    /// Creates or changes the tenant of that name.
+    /// Creates a tenant.
     ///
     /// # Errors
-    /// `unavailable` or `internal`.
-    async fn put(&self, tenant: Tenant) -> Result<(), Fault>;
+    /// `conflict` when there is one of that name, or of one that differs only in case: some disks could not tell their
+    /// folders apart. `storage_full`, `unavailable` or `internal`.
+    async fn create(&self, tenant: Tenant, audit: AuditEntry) -> Result<(), Fault>;
+
+    /// Replaces settings, quota, state and pseudonym keys; false if there is no such tenant.
+    ///
+    /// # Errors
+    /// `storage_full`, `unavailable` or `internal`.
+    async fn change(&self, tenant: Tenant, audit: AuditEntry) -> Result<bool, Fault>;
+
+    /// Deletes what the control database holds of a tenant whose time is over and whose records are gone: tokens, users,
+    /// sessions, sources, callback secret and audit log. Its row stays, closed. Of its keys nothing remains that opens a
+    /// sealed number. False while journal or lake still hold records of it.
+    ///
+    /// # Errors
+    /// `storage_full`, `unavailable` or `internal`.
+    async fn erase(&self, name: &TenantName) -> Result<bool, Fault>;
 }

@@ -80,6 +80,7 @@ impl Schema {
         let (interface, fields): (&'static str, &'static [Field]) = match dataset {
             Dataset::Cdr => ("CdrRecord", &CALL_FIELDS),
             Dataset::Kpis => ("KpiRecord", &KPI_FIELDS),
+            Dataset::AuditLog => ("AuditLogRecord", &AUDIT_LOG_FIELDS),
             Dataset::AgentConfiguration => ("AgentConfigurationRecord", &AGENT_CONFIGURATION_FIELDS),
         };
         Self { dataset, interface, fields }
@@ -121,6 +122,35 @@ pub static KPI_FIELDS: [Field; 12] = [
     field("other", COUNT, true, "calls without a result"),
     field("duration_s", COUNT, true, "sum of connected seconds"),
     field("max_duration_s", COUNT, true, "longest call in connected seconds"),
+];
+
+/// Words of `outcome`.
+pub const OUTCOMES: [&str; 3] = ["success", "denied", "error"];
+
+/// The fields of `audit-log` (`natalia.md` sections 4 and 14).
+pub static AUDIT_LOG_FIELDS: [Field; 12] = [
+    field(
+        "seq",
+        FieldKind::Integer { min: 1, max: i64::MAX },
+        true,
+        "place in the tenant's chain, without gaps",
+    ),
+    field("at", FieldKind::Instant, true, "when it happened"),
+    field("actor", FieldKind::Text, true, "who: token:id, user:id, subject:name or system"),
+    field("actor_role", FieldKind::Text, false, "role of the actor at that time"),
+    field("ip", FieldKind::Text, false, "address of the request"),
+    field("action", FieldKind::Text, true, "what was done or attempted"),
+    field("object_type", FieldKind::Text, false, "kind of thing that it was done to"),
+    field("object_id", FieldKind::Text, false, "which one"),
+    field("outcome", FieldKind::Word(&OUTCOMES), true, "how it ended"),
+    field("reason", FieldKind::Text, false, "why, as given by the actor or for a refusal"),
+    field("prev_hash", FieldKind::Text, true, "hash of the entry before; 64 zeros for the first"),
+    field(
+        "hash",
+        FieldKind::Text,
+        true,
+        "SHA-256 over tollbook-audit-v1, a line end and this record without hash",
+    ),
 ];
 
 /// The fields of `agent-configuration` (`natalia.md` section 4): the configured sources.

@@ -86,7 +86,7 @@ impl Retention {
         // Nobody said how long an unknown tenant's records are to be kept, so they are.
         let Some(tenant) = self.parts.tenants.find(&scope.tenant).await? else { return Ok(()) };
         let now_ms = self.parts.clock.now_ms();
-        let days = i32::try_from(tenant.cdr_retention_days).unwrap_or(i32::MAX);
+        let days = i32::try_from(tenant.settings.cdr_days).unwrap_or(i32::MAX);
         let first_kept = utc_day(now_ms).saturating_sub(days);
         let snapshot = self.parts.manifest.snapshot(&scope, past_range(first_kept)?).await?;
         let quiet_since_ms = now_ms.saturating_sub(millis(self.parts.config.late_grace));

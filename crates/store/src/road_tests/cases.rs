@@ -20,7 +20,7 @@ struct OneTenant {
 
 impl OneTenant {
     fn tenant(&self) -> Tenant {
-        Tenant { cdr_retention_days: self.cdr_retention_days, ..tenant() }
+        tenant().with_cdr_days(self.cdr_retention_days)
     }
 }
 

@@ -69,12 +69,9 @@ impl Call {
 }
 
 fn tenant() -> Tenant {
-    Tenant {
-        name: TenantName::default_tenant(),
-        caller_numbers: CallerNumbers::Plain,
-        pseudonym_keys: vec![PseudonymKey::new(1, [7; 32])],
-        cdr_retention_days: 1,
-    }
+    Tenant::new(TenantName::default_tenant(), vec![PseudonymKey::new(1, [7; 32])], 0)
+        .with_caller_numbers(CallerNumbers::Plain)
+        .with_cdr_days(1)
 }
 
 fn scope() -> SnapshotScope {

@@ -5,15 +5,12 @@ use tollbook_model::privacy::PseudonymKey;
 use tollbook_model::tenant::{CallerNumbers, Tenant};
 
 fn with_keys(name: &str, keys: &[(u32, u8)]) -> Tenant {
-    Tenant {
-        name: tenant(name),
-        caller_numbers: CallerNumbers::Pseudonym,
-        pseudonym_keys: keys
-            .iter()
-            .map(|&(generation, byte)| PseudonymKey::new(generation, [byte; 32]))
-            .collect(),
-        cdr_retention_days: 365,
-    }
+    Tenant::new(
+        tenant(name),
+        keys.iter().map(|&(generation, byte)| PseudonymKey::new(generation, [byte; 32])).collect(),
+        0,
+    )
+    .with_cdr_days(365)
 }
 
 fn told(tenant: &Tenant) -> (String, CallerNumbers, u32, Vec<(u32, u8)>) {
@@ -22,7 +19,7 @@ fn told(tenant: &Tenant) -> (String, CallerNumbers, u32, Vec<(u32, u8)>) {
         assert_eq!(bytes, &[bytes[0]; 32]);
         (key.generation(), bytes[0])
     });
-    (tenant.name.to_string(), tenant.caller_numbers, tenant.cdr_retention_days, keys.collect())
+    (tenant.name.to_string(), tenant.caller_numbers, tenant.settings.cdr_days, keys.collect())
 }
 
 pub(crate) async fn tenants_come_back_with_their_keys(ports: Ports) {

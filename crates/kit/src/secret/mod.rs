@@ -1,6 +1,10 @@
-//! Values that must never be printed: tokens, keys, passwords.
+//! Values that must never be printed, and how they are sealed at rest: tokens, keys, passwords.
 //!
-//! Sealing secrets at rest is not here yet; this only keeps them out of logs and error texts.
+//! Where the sealing key comes from is the binary's business; what is sealed is the catalog's.
+
+mod sealer;
+
+pub use sealer::{SEALING_KEY_BYTES, Sealer};
 
 use std::fmt;
 
