@@ -6,20 +6,17 @@ use crate::pipeline::{self, Source, Width};
 use crate::plan::plan;
 use crate::predicate::Predicate;
 use crate::rows::{Next, Rows};
-use crate::{estimate, kpis};
+use crate::{estimate, given, kpis};
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
-use std::collections::VecDeque;
+use futures::stream::StreamExt;
 use std::sync::Arc;
-use tollbook_columns::rows::batch_from_rows;
 use tollbook_kit::clock::Clock;
 use tollbook_kit::fault::{Fault, ResultExt};
+use tollbook_kit::supervise::StopToken;
 use tollbook_model::dataset::Dataset;
 use tollbook_model::export::{Estimate, ExportRequest};
-use tollbook_model::ports::{
-    DataPlane, ExportRows, ExportStream, GivenRow, Manifest, Rollup, Snapshot, SnapshotScope,
-};
-use tollbook_model::schema::Schema;
+use tollbook_model::ports::{DataPlane, ExportRows, ExportStream, Manifest, Rollup, Snapshot, SnapshotScope};
 use tollbook_store::lake::snapshots::SnapshotReader;
 
 /// How exports use the machine.
@@ -82,6 +79,7 @@ impl DataPlane for Engine {
     async fn export(&self, request: ExportRequest, rows: ExportRows) -> Result<ExportStream, Fault> {
         let snapshot_at_ms = self.clock.now_ms();
         let output = Output::new(&request)?;
+        let stop = StopToken::new();
         let (watermark, source): (u64, Source<Job>) = match (request.selection.dataset, rows) {
             (Dataset::Cdr, ExportRows::Stored) => {
                 let (contents, snapshot) = self.pin(&request).await?;
@@ -93,9 +91,15 @@ impl DataPlane for Engine {
                 let selection = request.selection.clone();
                 let watermark = snapshot.watermark;
                 let compute = move || kpis::rows(&contents, &snapshot, &rollups, &selection);
-                (watermark, given_jobs(request.clone(), compute))
+                (watermark, given::jobs(&request, output.rows_at_once(), given::at_once(compute)))
             }
-            (_, ExportRows::Given(rows)) => (0, given_jobs(request.clone(), move || Ok(rows))),
+            (_, ExportRows::Given(rows)) => {
+                (0, given::jobs(&request, output.rows_at_once(), given::at_once(move || Ok(rows))))
+            }
+            (_, ExportRows::Paged { pages, .. }) => {
+                let pages = given::paged(tokio::runtime::Handle::current(), pages, stop.clone());
+                (0, given::jobs(&request, output.rows_at_once(), pages))
+            }
             (dataset, ExportRows::Stored) => {
                 return Err(Fault::internal(format!("the dataset {dataset} is not in journal and lake")));
             }
@@ -104,6 +108,7 @@ impl DataPlane for Engine {
         let (worker, writer) = output.split();
         let runtime = tokio::runtime::Handle::current();
         let chunks = pipeline::run(&runtime, width, source, move |job| worker.encode(job), writer);
+        let chunks = pipeline::stopping(chunks, stop);
         Ok(ExportStream { snapshot_at_ms, watermark, chunks })
     }
 
@@ -125,11 +130,17 @@ impl DataPlane for Engine {
                     .fault("estimating an export")??
             }
             (_, ExportRows::Given(rows)) => rows,
+            (_, ExportRows::Paged { about, mut pages }) => {
+                return match pages.next().await.transpose()? {
+                    Some(page) => estimate::given(request, about, &page),
+                    None => Ok(Estimate { rows: 0, bytes: 0 }),
+                };
+            }
             (dataset, ExportRows::Stored) => {
                 return Err(Fault::internal(format!("the dataset {dataset} is not in journal and lake")));
             }
         };
-        estimate::given(request, &given)
+        estimate::given(request, given.len() as u64, &given)
     }
 }
 
@@ -173,30 +184,6 @@ fn stored_jobs(
             }
             (true, _) => return Ok(None),
         };
-        first = false;
-        Ok(Some(job))
-    })
-}
-
-/// One piece of work for rows that are at hand or computed when asked for.
-fn given_jobs(
-    request: ExportRequest,
-    compute: impl FnOnce() -> Result<Vec<GivenRow>, Fault> + Send + 'static,
-) -> Source<Job> {
-    let mut compute = Some(compute);
-    let mut batches: VecDeque<RecordBatch> = VecDeque::new();
-    let mut first = true;
-    Box::new(move || {
-        if let Some(compute) = compute.take() {
-            let rows = compute()?;
-            let schema = Schema::of(request.selection.dataset);
-            for some in rows.chunks(crate::BATCH_ROWS) {
-                let batch = batch_from_rows(&schema, some)?;
-                batches.push_back(batch.project(&request.selection.columns).fault("choosing columns")?);
-            }
-        }
-        let Some(batch) = batches.pop_front() else { return Ok(None) };
-        let job = Job::Records { batches: vec![batch], first };
         first = false;
         Ok(Some(job))
     })

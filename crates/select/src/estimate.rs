@@ -66,14 +66,14 @@ fn chosen(tasks: &[Task]) -> Vec<&Task> {
     candidates.into_iter().step_by(step).collect()
 }
 
-/// Estimates an export of rows at hand.
-pub(crate) fn given(request: &ExportRequest, rows: &[GivenRow]) -> Result<Estimate, Fault> {
+/// Estimates an export of about `rows` rows that are handed over, of which these are the first.
+pub(crate) fn given(request: &ExportRequest, rows: u64, first: &[GivenRow]) -> Result<Estimate, Fault> {
     let schema = Schema::of(request.selection.dataset);
-    let some = &rows[..rows.len().min(SAMPLED_ROWS)];
+    let some = &first[..first.len().min(SAMPLED_ROWS)];
     let batch =
         batch_from_rows(&schema, some)?.project(&request.selection.columns).fault("choosing columns")?;
     let sample = if batch.num_rows() == 0 { Vec::new() } else { vec![batch] };
-    with_sample(request, rows.len() as u64, &sample)
+    with_sample(request, rows, &sample)
 }
 
 fn task_rows(task: &Task, snapshot: &Snapshot) -> u64 {

@@ -5,6 +5,7 @@
 mod contents;
 mod engine;
 mod estimate;
+mod given;
 mod kpis;
 mod merge;
 mod output;

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use tollbook_kit::fault::Fault;
+use tollbook_kit::supervise::StopToken;
 
 /// How much runs at once.
 #[derive(Debug, Clone, Copy)]
@@ -102,6 +103,20 @@ where
         reader.recv().await.map(|chunk| (chunk, (reader, stop)))
     })
     .boxed()
+}
+
+/// The same chunks; dropping them cancels `stop`, so that a source that waits for others need not wait any longer.
+pub(crate) fn stopping(
+    chunks: BoxStream<'static, Result<Bytes, Fault>>,
+    stop: StopToken,
+) -> BoxStream<'static, Result<Bytes, Fault>> {
+    let held = stop.drop_guard();
+    chunks
+        .map(move |chunk| {
+            let _held = &held;
+            chunk
+        })
+        .boxed()
 }
 
 fn emit_all<E: Emitter>(

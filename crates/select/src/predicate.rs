@@ -35,6 +35,8 @@ enum Test {
     Exact(CallField),
     Number(CallField),
     DidNumber,
+    /// A field that call records do not have.
+    Absent,
 }
 
 impl Predicate {
@@ -97,6 +99,7 @@ impl Predicate {
                     column(CallField::CalledParty),
                     column(CallField::Direction),
                 ),
+                Test::Absent => BooleanBuffer::new_unset(batch.num_rows()),
             };
             mask = &mask & &passed;
         }
@@ -113,6 +116,7 @@ impl Predicate {
             },
             // Spellings of a number differ; their order says nothing.
             Test::Number(_) | Test::DidNumber => false,
+            Test::Absent => true,
         })
     }
 }
@@ -148,6 +152,7 @@ fn test(field: FilterField) -> Test {
         FilterField::CallingParty => Test::Number(CallField::CallingParty),
         FilterField::CalledParty => Test::Number(CallField::CalledParty),
         FilterField::DidNumber => Test::DidNumber,
+        FilterField::Action | FilterField::Actor => Test::Absent,
     }
 }
 
@@ -161,6 +166,7 @@ fn fields(test: Test) -> &'static [CallField] {
         Test::Number(CallField::CallingParty) => &[CallField::CallingParty],
         Test::Number(_) => &[CallField::CalledParty],
         Test::DidNumber => &[CallField::Did, CallField::CalledParty, CallField::Direction],
+        Test::Absent => &[],
     }
 }
 

@@ -15,7 +15,7 @@ use tollbook_model::call::{Admission, CallField, CallRecord};
 use tollbook_model::dataset::Dataset;
 use tollbook_model::privacy::PseudonymKey;
 use tollbook_model::schema::Schema;
-use tollbook_model::tenant::{CallerNumbers, Tenant, TenantName};
+use tollbook_model::tenant::{Tenant, TenantName};
 use tollbook_model::value::Value;
 
 fn batch(rows: usize) -> RecordBatch {

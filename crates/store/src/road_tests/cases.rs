@@ -10,6 +10,7 @@ use crate::{Store, StoreParts};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use tollbook_kit::fault::Code;
+use tollbook_model::audit::AuditEntry;
 use tollbook_model::ports::{DoomedObject, Manifest, ManifestBatch, Replacement, Rollup, Snapshot, Tenants};
 use tollbook_model::time_range::utc_day;
 use uuid::Uuid;
@@ -32,8 +33,14 @@ impl Tenants for OneTenant {
     async fn list(&self) -> Result<Vec<Tenant>, Fault> {
         Ok(vec![self.tenant()])
     }
-    async fn put(&self, _tenant: Tenant) -> Result<(), Fault> {
+    async fn create(&self, _tenant: Tenant, _audit: AuditEntry) -> Result<(), Fault> {
+        Err(Fault::internal("there is one tenant only"))
+    }
+    async fn change(&self, _tenant: Tenant, _audit: AuditEntry) -> Result<bool, Fault> {
         Err(Fault::internal("this tenant does not change"))
+    }
+    async fn erase(&self, _name: &TenantName) -> Result<bool, Fault> {
+        Err(Fault::internal("this tenant stays"))
     }
 }
 
