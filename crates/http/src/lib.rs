@@ -7,6 +7,7 @@ mod api;
 mod auth;
 mod body;
 mod breaker;
+mod config;
 mod dialects;
 mod envelope;
 mod ops;
@@ -16,4 +17,5 @@ mod router;
 mod server;
 
 pub use api::Api;
+pub use config::{HttpConfig, RateConfig};
 pub use server::{ConnectionLimits, serve};

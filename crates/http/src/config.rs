@@ -1,0 +1,58 @@
+//! What the operator sets of this room: bounds of connections and rates, and how the service is reached.
+//!
+//! Where the values come from, and whether they make sense together, is the binary's business.
+
+use crate::server::ConnectionLimits;
+use ipnet::IpNet;
+use std::time::Duration;
+
+/// The settings of this room.
+#[derive(Debug, Clone, Default)]
+pub struct HttpConfig {
+    /// Bounds of connections.
+    pub connections: ConnectionLimits,
+    /// How many requests in which time.
+    pub limits: RateConfig,
+    /// Proxies that are believed what they say of the client's address.
+    pub trusted_proxies: Vec<IpNet>,
+    /// May API tokens be exchanged for short-lived ones (`client_credentials`)?
+    pub client_credentials: bool,
+    /// Public base URL, such as `https://cdr.example.net:8443`; issuers of our own tokens begin with it.
+    pub public_url: String,
+}
+
+/// How many requests are answered in which time. The defaults are the contracts'.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RateConfig {
+    /// Native requests per second and credential.
+    pub native_per_second: u32,
+    /// Native requests that a rested credential may send at once.
+    pub native_burst: u32,
+    /// Requests with records per second and credential.
+    pub ingest_per_second: u32,
+    /// Requests without a credential per second and address.
+    pub public_per_second: u32,
+    /// Requests of the DIDWW dialect per second and key.
+    pub didww_per_second: u32,
+    /// Requests of the Omilia dialect per window and group.
+    pub group_permits: u32,
+    /// Length of that window, which begins with a group's first request.
+    pub group_window: Duration,
+    /// How long a group's window is remembered; longer than the window.
+    pub group_entry_ttl: Duration,
+}
+
+impl Default for RateConfig {
+    fn default() -> Self {
+        Self {
+            native_per_second: 20,
+            native_burst: 40,
+            ingest_per_second: 2000,
+            public_per_second: 20,
+            didww_per_second: 20,
+            group_permits: 60,
+            group_window: Duration::from_secs(60),
+            group_entry_ttl: Duration::from_secs(300),
+        }
+    }
+}
