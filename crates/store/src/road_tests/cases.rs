@@ -1,48 +1,18 @@
 //! Single promises of the store, one test each.
 
+use super::retention::OneTenant;
 use super::*;
 use crate::blob::DirectoryBlobs;
 use crate::config::{MAX_BODY_DAYS, ROUND_STEPS, STEP_DAYS};
-use crate::lake::retention::{Retention, RetentionParts};
 use crate::lake::settle::SettledCounts;
 use crate::lake::unnamed::refuse_unknown_lake;
 use crate::{Store, StoreParts};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use tollbook_kit::fault::Code;
-use tollbook_model::audit::AuditEntry;
-use tollbook_model::ports::{DoomedObject, Manifest, ManifestBatch, Replacement, Rollup, Snapshot, Tenants};
+use tollbook_model::ports::{DoomedObject, Manifest, ManifestBatch, Replacement, Rollup, Snapshot};
 use tollbook_model::time_range::utc_day;
 use uuid::Uuid;
-
-struct OneTenant {
-    cdr_retention_days: u32,
-}
-
-impl OneTenant {
-    fn tenant(&self) -> Tenant {
-        tenant().with_cdr_days(self.cdr_retention_days)
-    }
-}
-
-#[async_trait]
-impl Tenants for OneTenant {
-    async fn find(&self, _name: &TenantName) -> Result<Option<Tenant>, Fault> {
-        Ok(Some(self.tenant()))
-    }
-    async fn list(&self) -> Result<Vec<Tenant>, Fault> {
-        Ok(vec![self.tenant()])
-    }
-    async fn create(&self, _tenant: Tenant, _audit: AuditEntry) -> Result<(), Fault> {
-        Err(Fault::internal("there is one tenant only"))
-    }
-    async fn change(&self, _tenant: Tenant, _audit: AuditEntry) -> Result<bool, Fault> {
-        Err(Fault::internal("this tenant does not change"))
-    }
-    async fn erase(&self, _name: &TenantName) -> Result<bool, Fault> {
-        Err(Fault::internal("this tenant stays"))
-    }
-}
 
 #[test]
 fn sequences_are_gapless_and_told_to_each_request() {
@@ -299,67 +269,6 @@ fn a_lake_of_which_the_catalog_knows_nothing_is_refused() {
     });
 }
 
-fn retention(world: &World, cdr_retention_days: u32) -> Retention {
-    Retention::new(RetentionParts {
-        config: world.config.clone(),
-        manifest: Arc::new(world.catalog.clone()),
-        tenants: Arc::new(OneTenant { cdr_retention_days }),
-        clock: world.clock.clone(),
-    })
-}
-
-async fn days_of(world: &World) -> Vec<i32> {
-    let mut days: Vec<i32> = world.snapshot().await.parts.iter().map(|part| part.day).collect();
-    days.dedup();
-    days
-}
-
-#[test]
-fn retention_drops_whole_days_and_nothing_else() {
-    block_on(async {
-        let world = World::new(small_config());
-        world.submit(&many(0..30, 1)).await.unwrap();
-        world.compaction.compact_now().await.unwrap();
-        world.clock.advance(Duration::from_millis(7 * DAY_MS as u64));
-        let retention = retention(&world, 8);
-        retention.round().await.unwrap();
-        assert_eq!(days_of(&world).await, [20_001, 20_002], "eight days ago and later are kept");
-        assert_eq!((retention.status().parts, retention.status().rows), (1, 10));
-        retention.round().await.unwrap();
-        assert_eq!(retention.status().parts, 1);
-    });
-}
-
-#[test]
-fn a_past_day_stays_while_records_come_for_it() {
-    block_on(async {
-        let world = World::new(small_config());
-        let retention = retention(&world, 1);
-        world.submit(&many(0..30, 1)).await.unwrap();
-        world.compaction.compact_now().await.unwrap();
-        world.clock.advance(world.config.late_grace - Duration::from_millis(1));
-        retention.round().await.unwrap();
-        assert_eq!(
-            days_of(&world).await,
-            [20_000, 20_001, 20_002],
-            "loaded a little less than the grace ago"
-        );
-        // Another one for the first day, in the journal at first.
-        world.submit(&[Call { key: 0, seconds: 2 }]).await.unwrap();
-        world.clock.advance(Duration::from_millis(1));
-        retention.round().await.unwrap();
-        assert_eq!(days_of(&world).await, [20_000], "the others' time is over");
-        world.compact_when_due().await;
-        retention.round().await.unwrap();
-        let seen = world.read().await;
-        assert_eq!(seen.latest.len(), 10);
-        assert_eq!(seen.latest[&Call { key: 0, seconds: 2 }.id()].seconds, 2);
-        world.clock.advance(world.config.late_grace);
-        retention.round().await.unwrap();
-        assert_eq!(world.read().await.latest.len(), 0);
-    });
-}
-
 #[test]
 fn a_day_larger_than_a_part_is_cut_and_never_overlaps() {
     block_on(async {
@@ -607,7 +516,7 @@ fn a_running_store_compacts_by_itself_and_stops_in_order() {
             config,
             journal: catalog.clone(),
             manifest: catalog.clone(),
-            tenants: Arc::new(OneTenant { cdr_retention_days: 1 }),
+            tenants: OneTenant::open(1),
             blobs: Arc::new(MemoryBlobs::new(clock.clone())),
             ids: IdSource::new(clock.clone(), Arc::new(SeededRandomness::new(1))),
             clock,

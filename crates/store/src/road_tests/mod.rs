@@ -3,6 +3,7 @@
 
 mod cases;
 mod properties;
+mod retention;
 
 use crate::blob::{Blobs, MemoryBlobs};
 use crate::config::StoreConfig;
