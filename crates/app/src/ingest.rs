@@ -3,6 +3,8 @@
 //! A request is one commit: it is answered when its records are durable, or nothing of it was kept. How a body is
 //! read is known to the intake and the connectors; unpacking is done before.
 
+use crate::remembered::Remembered;
+use crate::rights::Rights;
 use crate::sources::unknown_source;
 use crate::tenants::TenantDirectory;
 use bytes::Bytes;
@@ -16,15 +18,18 @@ use tollbook_model::access::{Action, Caller};
 use tollbook_model::dataset::Dataset;
 use tollbook_model::format::RecordForm;
 use tollbook_model::ports::{
-    ConnectorRegistry, Intake, RecordSink, RejectedRow, RowReport, SourceBody, Sources,
+    ConnectorRegistry, Intake, RecordSink, RejectedRow, RowReport, SourceBody, Sources, StoredBytes,
 };
 use tollbook_model::source::Source;
-use tollbook_model::tenant::{Tenant, TenantName};
+use tollbook_model::tenant::{Tenant, TenantName, TenantState};
 
 /// How long a body waits for its turn to be read.
 const TURN_PATIENCE: Duration = Duration::from_secs(30);
 /// A source's last sign of life is noted at most this often: it would cost a transaction per request.
 const SEEN_EVERY: Duration = Duration::from_secs(5);
+/// How long a tenant's stored bytes are remembered: what arrives meanwhile is how far it can go beyond its quota.
+const STORED_BYTES_LIFE: Duration = Duration::from_secs(5);
+const MOST_STORED_BYTES: usize = 1024;
 
 /// What happens to the good rows of a body that has bad ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,45 +71,85 @@ pub struct SentBody {
     pub query: Vec<(String, String)>,
 }
 
+/// Where ingest reads from and writes to.
+pub(crate) struct IngestPorts {
+    pub(crate) intake: Arc<dyn Intake>,
+    pub(crate) connectors: Arc<dyn ConnectorRegistry>,
+    pub(crate) sources: Arc<dyn Sources>,
+    pub(crate) stored_bytes: Arc<dyn StoredBytes>,
+}
+
 /// Takes records in.
 pub struct Ingest {
+    rights: Arc<Rights>,
+    tenants: Arc<TenantDirectory>,
     intake: Arc<dyn Intake>,
     connectors: Arc<dyn ConnectorRegistry>,
     sources: Arc<dyn Sources>,
-    tenants: Arc<TenantDirectory>,
+    stored_bytes: Arc<dyn StoredBytes>,
     clock: Arc<dyn Clock>,
     readers: Arc<Semaphore>,
     seen: Mutex<HashMap<(TenantName, String), Duration>>,
+    known_bytes: Remembered<TenantName, u64>,
 }
 
 type Read = (Box<dyn RecordSink>, RowReport);
 
 impl Ingest {
     pub(crate) fn new(
-        intake: Arc<dyn Intake>,
-        connectors: Arc<dyn ConnectorRegistry>,
-        sources: Arc<dyn Sources>,
+        rights: Arc<Rights>,
         tenants: Arc<TenantDirectory>,
+        ports: IngestPorts,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let readers = Arc::new(Semaphore::new(cores));
-        Self { intake, connectors, sources, tenants, clock, readers, seen: Mutex::new(HashMap::new()) }
+        let known_bytes = Remembered::new(clock.clone(), STORED_BYTES_LIFE, MOST_STORED_BYTES);
+        let IngestPorts { intake, connectors, sources, stored_bytes } = ports;
+        let seen = Mutex::default();
+        Self { rights, tenants, intake, connectors, sources, stored_bytes, clock, readers, seen, known_bytes }
     }
 
-    /// May the caller post records at all? Protocols ask before they read a body.
+    /// May the caller post records at all, and does his tenant take any now? Protocols ask before they read a body.
     ///
     /// # Errors
-    /// `forbidden`.
-    pub fn permit(&self, caller: &Caller) -> Result<(), Fault> {
-        caller.require(Action::PostRecords)
+    /// `forbidden`; `conflict` when the tenant is closing or closed; `storage_full` when it has used up its quota of
+    /// stored bytes; `unavailable` or `internal`.
+    pub async fn permit(&self, caller: &Caller) -> Result<(), Fault> {
+        self.admit(caller).await.map(drop)
+    }
+
+    /// The caller's tenant, if it takes records from him now.
+    async fn admit(&self, caller: &Caller) -> Result<Arc<Tenant>, Fault> {
+        self.rights.require(caller, Action::PostRecords).await?;
+        let tenant = self.tenants.of(caller).await?;
+        if tenant.state != TenantState::Open {
+            return Err(Fault::new(
+                Code::Conflict,
+                "the tenant is closing and takes no more records; stop sending, exports still work",
+            ));
+        }
+        let Some(quota) = tenant.quota.stored_bytes else { return Ok(tenant) };
+        if self.stored_bytes_of(&tenant.name).await? < quota {
+            return Ok(tenant);
+        }
+        let words = format!(
+            "the tenant has used up its quota of {quota} stored bytes (the disk itself is not full); \
+             the operator of this instance can raise stored_bytes, exports still work"
+        );
+        Err(Fault::new(Code::StorageFull, words))
+    }
+
+    /// The tenant's stored bytes, a few seconds ago at most.
+    async fn stored_bytes_of(&self, tenant: &TenantName) -> Result<u64, Fault> {
+        self.known_bytes.get_or(tenant.clone(), self.stored_bytes.stored_bytes(tenant)).await
     }
 
     /// Takes in records in the native form.
     ///
     /// # Errors
-    /// `forbidden`; `invalid` for a body that cannot be read, or (with [`OnError::Reject`]) has a bad row; then, and
-    /// with `storage_full`, `unavailable` and `internal`, nothing was kept.
+    /// As [`Ingest::permit`]; `invalid` for a body that cannot be read, or (with [`OnError::Reject`]) has a bad row; then,
+    /// and with `storage_full`, `unavailable` and `internal`, nothing was kept.
     pub async fn native(
         &self,
         caller: &Caller,
@@ -112,8 +157,7 @@ impl Ingest {
         body: Bytes,
         on_error: OnError,
     ) -> Result<IngestOutcome, Fault> {
-        self.permit(caller)?;
-        let tenant = self.tenants.of(caller).await?;
+        let tenant = self.admit(caller).await?;
         let received_at_ms = self.clock.now_ms();
         let intake = self.intake.clone();
         let read = move || -> Result<Read, Fault> {
@@ -136,7 +180,7 @@ impl Ingest {
         body: SentBody,
         on_error: OnError,
     ) -> Result<IngestOutcome, Fault> {
-        self.permit(caller)?;
+        let tenant = self.admit(caller).await?;
         let source = self.sources.find(&caller.tenant, pbx_alias).await?.ok_or_else(unknown_source)?;
         if !source.enabled {
             return Err(Fault::new(
@@ -144,7 +188,6 @@ impl Ingest {
                 "the source is disabled; enable it before sending records",
             ));
         }
-        let tenant = self.tenants.of(caller).await?;
         let received_at_ms = self.clock.now_ms();
         let (intake, connectors) = (self.intake.clone(), self.connectors.clone());
         let read = move || read_source(&*intake, &*connectors, &source, &tenant, &body, received_at_ms);

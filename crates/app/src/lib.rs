@@ -4,17 +4,23 @@
 //! before anything is looked up. Nothing here knows HTTP, SQL, Arrow or any kind of PBX; the ports of `model` lead
 //! to all of them.
 
+pub mod audit;
 pub mod datasets;
 pub mod exports;
 pub mod ingest;
 mod remembered;
+pub mod rights;
+pub mod settings;
+mod signing_keys;
 pub mod sources;
+pub mod tasks;
 pub mod tenants;
-pub mod tokens;
 
 use std::sync::Arc;
 use tollbook_kit::clock::Clock;
+use tollbook_kit::fault::Fault;
 use tollbook_kit::ids::{IdSource, Randomness};
+use tollbook_kit::supervise::Supervisor;
 use tollbook_model::ports;
 
 /// The ports that the use cases stand on.
@@ -31,12 +37,45 @@ pub struct Ports {
     pub tenants: Arc<dyn ports::Tenants>,
     /// The tokens.
     pub tokens: Arc<dyn ports::Tokens>,
+    /// The users.
+    pub users: Arc<dyn ports::Users>,
+    /// Their login sessions.
+    pub sessions: Arc<dyn ports::Sessions>,
+    /// The audit logs.
+    pub audit_log: Arc<dyn ports::AuditLog>,
+    /// The keys that sign.
+    pub signing_keys: Arc<dyn ports::SigningKeys>,
+    /// How much tenants have stored.
+    pub stored_bytes: Arc<dyn ports::StoredBytes>,
+    /// The outside identity provider, if there is one.
+    pub issuer: Option<Arc<dyn ports::TokenIssuer>>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Randomness for keys, tokens and ids.
     pub randomness: Arc<dyn Randomness>,
     /// Public base URL, such as `https://cdr.example.net:8443`; schema ids begin with it.
     pub public_url: String,
+    /// How the claims of the outside identity provider are read.
+    pub auth: AuthConfig,
+}
+
+/// Where the claims of an outside identity provider name groups and roles. A path with dots leads into objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthConfig {
+    /// Claims that list the groups, which are tenants; the first one that is there counts.
+    pub group_claims: Vec<String>,
+    /// Claims that list the roles; all of them count.
+    pub role_claims: Vec<String>,
+}
+
+impl Default for AuthConfig {
+    fn default() -> Self {
+        let owned = |names: [&str; 2]| names.map(str::to_owned).to_vec();
+        Self {
+            group_claims: owned(["groups", "allowed_groups"]),
+            role_claims: owned(["realm_access.roles", "roles"]),
+        }
+    }
 }
 
 /// All use cases, one field per noun.
@@ -47,48 +86,85 @@ pub struct App {
     pub exports: exports::Exports,
     /// Configured sources.
     pub sources: sources::SourceSettings,
-    /// Tokens.
-    pub tokens: tokens::TokenCheck,
-    /// Tenants.
+    /// Looking tenants up.
     pub tenants: Arc<tenants::TenantDirectory>,
+    /// What the operator does with tenants.
+    pub tenancy: tenants::Tenancy,
+    /// Settings of the own tenant.
+    pub settings: settings::Settings,
+    /// Audit logs.
+    pub audit: audit::AuditTrail,
+    /// Who may do what.
+    pub rights: Arc<rights::Rights>,
     /// Published schemas.
     pub datasets: datasets::SchemaViews,
+    /// Background tasks, round by round.
+    pub tasks: Arc<tasks::Tasks>,
 }
 
 impl App {
-    /// Puts the use cases on their ports.
-    pub fn new(ports: Ports) -> Self {
-        let ids = IdSource::new(ports.clock.clone(), ports.randomness.clone());
-        let tenants = Arc::new(tenants::TenantDirectory::new(
-            ports.tenants,
-            ports.clock.clone(),
-            ports.randomness.clone(),
-        ));
-        Self {
+    /// Puts the use cases on their ports. Keys that sign are loaded, and made where there are none yet.
+    ///
+    /// # Errors
+    /// `storage_full`, `unavailable` or `internal`.
+    pub async fn open(ports: Ports) -> Result<Self, Fault> {
+        let Ports { clock, randomness, audit_log, .. } = &ports;
+        let ids = IdSource::new(clock.clone(), randomness.clone());
+        let keys = signing_keys::SigningKeyRing::open(&*ports.signing_keys, &**clock, &**randomness).await?;
+        let keys = Arc::new(keys);
+        let rights = Arc::new(rights::Rights::new(audit_log.clone(), clock.clone()));
+        let tenants =
+            Arc::new(tenants::TenantDirectory::new(ports.tenants.clone(), clock.clone(), randomness.clone()));
+        let tasks = tasks::Tasks {
+            checkpoints: audit::checkpoints::Checkpoints::new(audit_log.clone(), keys.clone(), clock.clone()),
+            audit_log: audit_log.clone(),
+            sessions: ports.sessions.clone(),
+            tenants: tenants.clone(),
+            clock: clock.clone(),
+        };
+        Ok(Self {
             ingest: ingest::Ingest::new(
-                ports.intake,
-                ports.connectors.clone(),
-                ports.sources.clone(),
+                rights.clone(),
                 tenants.clone(),
-                ports.clock.clone(),
+                ingest::IngestPorts {
+                    intake: ports.intake.clone(),
+                    connectors: ports.connectors.clone(),
+                    sources: ports.sources.clone(),
+                    stored_bytes: ports.stored_bytes.clone(),
+                },
+                clock.clone(),
             ),
             exports: exports::Exports::new(
-                ports.data_plane,
-                ports.sources.clone(),
+                rights.clone(),
                 tenants.clone(),
+                exports::ExportPorts {
+                    data_plane: ports.data_plane.clone(),
+                    sources: ports.sources.clone(),
+                    audit_log: audit_log.clone(),
+                },
                 ids.clone(),
-                ports.clock.clone(),
+                clock.clone(),
                 ports.public_url.clone(),
             ),
             sources: sources::SourceSettings::new(
-                ports.sources,
-                ports.connectors,
+                rights.clone(),
+                ports.sources.clone(),
+                ports.connectors.clone(),
                 ids.clone(),
-                ports.clock.clone(),
+                clock.clone(),
             ),
-            tokens: tokens::TokenCheck::new(ports.tokens, ids, ports.clock, ports.randomness),
-            tenants,
+            tenancy: tenants::Tenancy::new(rights.clone(), tenants.clone(), clock.clone()),
+            settings: settings::Settings::new(rights.clone(), tenants.clone()),
+            audit: audit::AuditTrail::new(rights.clone(), audit_log.clone(), keys),
             datasets: datasets::SchemaViews::new(&ports.public_url),
-        }
+            tasks: Arc::new(tasks),
+            tenants,
+            rights,
+        })
+    }
+
+    /// Starts the background tasks; they stop with the supervisor.
+    pub fn start_tasks(&self, supervisor: &Supervisor) {
+        self.tasks.start(supervisor);
     }
 }

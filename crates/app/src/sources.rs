@@ -2,39 +2,47 @@
 //!
 //! What the settings of a kind mean is known to its connector alone.
 
+use crate::rights::Rights;
 use serde_json::{Map, Value};
 use std::sync::Arc;
+use tokio::sync::Mutex;
 use tollbook_kit::clock::Clock;
 use tollbook_kit::fault::{Code, Detail, Fault, InvalidKind};
 use tollbook_kit::ids::IdSource;
 use tollbook_model::access::{Action, Caller};
+use tollbook_model::audit::{AuditEntry, AuditObject, Outcome};
 use tollbook_model::ports::{ConnectorRegistry, Sources};
 use tollbook_model::source::{ALIAS_BYTES, Source, is_alias};
+use uuid::Uuid;
 
 /// The configured sources of tenants.
 pub struct SourceSettings {
+    rights: Arc<Rights>,
     sources: Arc<dyn Sources>,
     connectors: Arc<dyn ConnectorRegistry>,
     ids: IdSource,
     clock: Arc<dyn Clock>,
+    /// Held from looking a source up until its change is stored, so that the audit log names the id that was changed.
+    changing: Mutex<()>,
 }
 
 impl SourceSettings {
     pub(crate) fn new(
+        rights: Arc<Rights>,
         sources: Arc<dyn Sources>,
         connectors: Arc<dyn ConnectorRegistry>,
         ids: IdSource,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { sources, connectors, ids, clock }
+        Self { rights, sources, connectors, ids, clock, changing: Mutex::new(()) }
     }
 
     /// May the caller see and change sources at all? Protocols ask before they read a body.
     ///
     /// # Errors
     /// `forbidden`.
-    pub fn permit(&self, caller: &Caller) -> Result<(), Fault> {
-        caller.require(Action::ManageSources)
+    pub async fn permit(&self, caller: &Caller) -> Result<(), Fault> {
+        self.rights.require(caller, Action::ManageSources).await
     }
 
     /// Creates or changes a source. `definition` holds `kind`, optionally `enabled`, and the settings of that kind.
@@ -47,23 +55,15 @@ impl SourceSettings {
         pbx_alias: &str,
         definition: Map<String, Value>,
     ) -> Result<Source, Fault> {
-        self.permit(caller)?;
+        self.permit(caller).await?;
         let checked = self.check(pbx_alias, definition)?;
-        let source = Source {
-            id: self.ids.next_id(),
-            pbx_alias: pbx_alias.to_owned(),
-            kind: checked.kind,
-            settings: checked.settings,
-            enabled: checked.enabled,
-            version: 1,
-            last_seen_at_ms: None,
-            updated_at_ms: self.clock.now_ms(),
-        };
-        self.sources.put(&caller.tenant, source).await
+        let _alone = self.changing.lock().await;
+        let known = self.sources.find(&caller.tenant, pbx_alias).await?;
+        self.store(caller, pbx_alias, checked, known.as_ref()).await
     }
 
-    /// Like [`SourceSettings::put`], but a source that has this definition already keeps its version. For definitions
-    /// in files, which are applied at every start. Answers whether anything changed.
+    /// Like [`SourceSettings::put`], but a source that has this definition already keeps its version, and nothing is
+    /// logged. For definitions in files, which are applied at every start. Answers whether anything changed.
     ///
     /// # Errors
     /// As [`SourceSettings::put`].
@@ -73,16 +73,14 @@ impl SourceSettings {
         pbx_alias: &str,
         definition: Map<String, Value>,
     ) -> Result<bool, Fault> {
-        self.permit(caller)?;
-        let checked = self.check(pbx_alias, definition.clone())?;
-        if let Some(known) = self.sources.find(&caller.tenant, pbx_alias).await?
-            && known.kind == checked.kind
-            && known.enabled == checked.enabled
-            && known.settings == checked.settings
-        {
+        self.permit(caller).await?;
+        let checked = self.check(pbx_alias, definition)?;
+        let _alone = self.changing.lock().await;
+        let known = self.sources.find(&caller.tenant, pbx_alias).await?;
+        if known.as_ref().is_some_and(|known| checked.describes(known)) {
             return Ok(false);
         }
-        self.put(caller, pbx_alias, definition).await.map(|_| true)
+        self.store(caller, pbx_alias, checked, known.as_ref()).await.map(|_| true)
     }
 
     /// The source of that name.
@@ -90,7 +88,7 @@ impl SourceSettings {
     /// # Errors
     /// `forbidden`, `not_found`, `unavailable` or `internal`.
     pub async fn get(&self, caller: &Caller, pbx_alias: &str) -> Result<Source, Fault> {
-        self.permit(caller)?;
+        self.permit(caller).await?;
         self.sources.find(&caller.tenant, pbx_alias).await?.ok_or_else(unknown_source)
     }
 
@@ -99,17 +97,48 @@ impl SourceSettings {
     /// # Errors
     /// `forbidden`, `unavailable` or `internal`.
     pub async fn list(&self, caller: &Caller) -> Result<Vec<Source>, Fault> {
-        self.permit(caller)?;
+        self.permit(caller).await?;
         self.sources.list(&caller.tenant).await
     }
 
     /// Removes a source; its records stay.
     ///
     /// # Errors
-    /// `forbidden`, `not_found`, `unavailable` or `internal`.
+    /// `forbidden`, `not_found`, `storage_full`, `unavailable` or `internal`.
     pub async fn remove(&self, caller: &Caller, pbx_alias: &str) -> Result<(), Fault> {
-        self.permit(caller)?;
-        if self.sources.remove(&caller.tenant, pbx_alias).await? { Ok(()) } else { Err(unknown_source()) }
+        self.permit(caller).await?;
+        let _alone = self.changing.lock().await;
+        let known = self.sources.find(&caller.tenant, pbx_alias).await?.ok_or_else(unknown_source)?;
+        let entry = self.entry(caller, "source.remove", known.id);
+        let removed = self.sources.remove(&caller.tenant, pbx_alias, entry).await?;
+        if removed { Ok(()) } else { Err(unknown_source()) }
+    }
+
+    async fn store(
+        &self,
+        caller: &Caller,
+        pbx_alias: &str,
+        checked: Checked,
+        known: Option<&Source>,
+    ) -> Result<Source, Fault> {
+        let source = Source {
+            id: known.map_or_else(|| self.ids.next_id(), |known| known.id),
+            pbx_alias: pbx_alias.to_owned(),
+            kind: checked.kind,
+            settings: checked.settings,
+            enabled: checked.enabled,
+            version: 1,
+            last_seen_at_ms: None,
+            updated_at_ms: self.clock.now_ms(),
+        };
+        let entry = self.entry(caller, "source.put", source.id);
+        self.sources.put(&caller.tenant, source, entry).await
+    }
+
+    /// Sources are logged by id: their names are free text, and some name them by a number.
+    fn entry(&self, caller: &Caller, action: &'static str, id: Uuid) -> AuditEntry {
+        let object = AuditObject::new("source", id);
+        caller.entry(self.clock.now_ms(), action, Some(object), Outcome::Success)
     }
 
     fn check(&self, pbx_alias: &str, mut definition: Map<String, Value>) -> Result<Checked, Fault> {
@@ -165,6 +194,13 @@ struct Checked {
     kind: String,
     settings: Map<String, Value>,
     enabled: bool,
+}
+
+impl Checked {
+    /// Is the source defined like this already?
+    fn describes(&self, known: &Source) -> bool {
+        known.kind == self.kind && known.enabled == self.enabled && known.settings == self.settings
+    }
 }
 
 fn invalid(name: &str, reason: impl Into<String>) -> Detail {

@@ -1,11 +1,16 @@
 //! Exports: direct ones, streamed while they are made, and estimates.
 //!
 //! Background jobs are not here yet. Reading and writing records is the data plane's work.
+//!
+//! A direct export is in the audit log before its first byte. The entry comes first and the snapshot after it, so an
+//! export of the audit log holds its own entry.
 
+mod audit_rows;
 mod given;
 mod numbers;
 mod places;
 
+use crate::rights::Rights;
 use crate::tenants::TenantDirectory;
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -13,16 +18,22 @@ use jiff::tz::TimeZone;
 use places::Places;
 use std::sync::Arc;
 use tollbook_kit::clock::Clock;
-use tollbook_kit::fault::Fault;
+use tollbook_kit::fault::{Code, Fault};
 use tollbook_kit::ids::IdSource;
 use tollbook_model::access::{Action, Caller};
+use tollbook_model::audit::{AuditEntry, AuditObject, Outcome};
 use tollbook_model::dataset::Dataset;
 use tollbook_model::export::{Estimate, ExportRequest};
 use tollbook_model::format::ExportFormat;
-use tollbook_model::ports::{DataPlane, ExportRows, ExportStream, Sources};
+use tollbook_model::ports::{AuditLog, DataPlane, ExportRows, ExportStream, Sources};
 use tollbook_model::schema::Schema;
 use tollbook_model::selection::Selection;
+use tollbook_model::tenant::Tenant;
+use tollbook_model::time_range::{TimeRange, instant_text};
 use uuid::Uuid;
+
+/// Estimates at once per credential.
+const ESTIMATES: u32 = 2;
 
 /// What a caller asks for: checked words, with filter values as he wrote them.
 #[derive(Debug, Clone)]
@@ -52,11 +63,18 @@ pub struct DirectExport {
     pub stream: ExportStream,
 }
 
+/// Where exports come from.
+pub(crate) struct ExportPorts {
+    pub(crate) data_plane: Arc<dyn DataPlane>,
+    pub(crate) sources: Arc<dyn Sources>,
+    pub(crate) audit_log: Arc<dyn AuditLog>,
+}
+
 /// Makes exports.
 pub struct Exports {
-    data_plane: Arc<dyn DataPlane>,
-    sources: Arc<dyn Sources>,
+    rights: Arc<Rights>,
     tenants: Arc<TenantDirectory>,
+    ports: ExportPorts,
     ids: IdSource,
     clock: Arc<dyn Clock>,
     public_url: String,
@@ -66,91 +84,150 @@ pub struct Exports {
 
 impl Exports {
     pub(crate) fn new(
-        data_plane: Arc<dyn DataPlane>,
-        sources: Arc<dyn Sources>,
+        rights: Arc<Rights>,
         tenants: Arc<TenantDirectory>,
+        ports: ExportPorts,
         ids: IdSource,
         clock: Arc<dyn Clock>,
         public_url: String,
     ) -> Self {
         let (export_places, estimate_places) =
             (Arc::new(Places::for_exports()), Arc::new(Places::for_estimates()));
-        Self { data_plane, sources, tenants, ids, clock, public_url, export_places, estimate_places }
+        Self { rights, tenants, ports, ids, clock, public_url, export_places, estimate_places }
     }
 
     /// May the caller export this dataset at all? Protocols ask before they read parameters.
     ///
     /// # Errors
     /// `forbidden`.
-    pub fn permit(&self, caller: &Caller, dataset: Dataset) -> Result<(), Fault> {
-        caller.require(Action::Export(dataset))
+    pub async fn permit(&self, caller: &Caller, dataset: Dataset) -> Result<(), Fault> {
+        self.rights.require(caller, Action::Export(dataset)).await
     }
 
     /// What an answer to [`Exports::direct`] would be called, without any work.
     ///
     /// # Errors
     /// `forbidden`.
-    pub fn head(&self, caller: &Caller, query: &ExportQuery) -> Result<ExportHead, Fault> {
-        self.permit(caller, query.selection.dataset)?;
+    pub async fn head(&self, caller: &Caller, query: &ExportQuery) -> Result<ExportHead, Fault> {
+        self.permit(caller, query.selection.dataset).await?;
         Ok(ExportHead { id: self.ids.next_id(), file_name: file_name(query, self.clock.now_ms()) })
     }
 
     /// Starts an export that is streamed to the caller.
     ///
     /// # Errors
-    /// `forbidden`; `too_many` when the token has as many under way as it may; `unavailable` or `internal`.
+    /// `forbidden`; `gone` when the tenant's time to export is over; `too_many` when the credential has as many under
+    /// way as the tenant's quota allows; `storage_full` when it cannot be logged; `unavailable` or `internal`.
     pub async fn direct(&self, caller: &Caller, query: ExportQuery) -> Result<DirectExport, Fault> {
-        let head = self.head(caller, &query)?;
-        let place = self.export_places.take(caller.token)?;
-        let (request, rows) = self.request(caller, query, head.id).await?;
-        let ExportStream { snapshot_at_ms, watermark, chunks } =
-            self.data_plane.export(request, rows).await?;
-        let chunks = chunks
-            .map(move |chunk| {
-                // The place is free again when the stream is dropped, however it ends.
-                let _held = &place;
-                chunk
-            })
-            .boxed();
-        Ok(DirectExport { head, stream: ExportStream { snapshot_at_ms, watermark, chunks } })
+        let head = self.head(caller, &query).await?;
+        let tenant = self.readable(caller).await?;
+        let place = self.export_places.take(caller.credential, tenant.quota.direct_exports)?;
+        let entry = self.entry(caller, head.id, &query);
+        self.ports.audit_log.append(vec![entry.clone()]).await?;
+        let stream = match self.start(&tenant, query, head.id).await {
+            Ok(stream) => stream,
+            Err(fault) => {
+                self.note_failure(entry).await;
+                return Err(fault);
+            }
+        };
+        let chunks = stream.chunks.map(move |chunk| {
+            // The place is free again when the stream is dropped, however it ends.
+            let _held = &place;
+            chunk
+        });
+        Ok(DirectExport { head, stream: ExportStream { chunks: chunks.boxed(), ..stream } })
     }
 
     /// Estimates an export from what is known of the stored files.
     ///
     /// # Errors
-    /// `forbidden`; `too_many` when the token has as many under way as it may; `unavailable` or `internal`.
+    /// `forbidden`; `gone` when the tenant's time to export is over; `too_many` when the credential has as many under
+    /// way as it may; `unavailable` or `internal`.
     pub async fn estimate(&self, caller: &Caller, query: ExportQuery) -> Result<Estimate, Fault> {
-        self.permit(caller, query.selection.dataset)?;
-        let _place = self.estimate_places.take(caller.token)?;
-        let (request, rows) = self.request(caller, query, self.ids.next_id()).await?;
-        self.data_plane.estimate(&request, rows).await
+        self.permit(caller, query.selection.dataset).await?;
+        let tenant = self.readable(caller).await?;
+        let _place = self.estimate_places.take(caller.credential, ESTIMATES)?;
+        let (request, rows, _) = self.request(&tenant, query, self.ids.next_id()).await?;
+        self.ports.data_plane.estimate(&request, rows).await
     }
 
+    /// The caller's tenant, if there is still something to export.
+    async fn readable(&self, caller: &Caller) -> Result<Arc<Tenant>, Fault> {
+        let tenant = self.tenants.of(caller).await?;
+        if tenant.is_over(self.clock.now_ms()) {
+            return Err(Fault::new(
+                Code::Gone,
+                "the tenant was closed and its time to export is over; its data is deleted",
+            ));
+        }
+        Ok(tenant)
+    }
+
+    async fn start(&self, tenant: &Tenant, query: ExportQuery, id: Uuid) -> Result<ExportStream, Fault> {
+        let (request, rows, chain_end) = self.request(tenant, query, id).await?;
+        let stream = self.ports.data_plane.export(request, rows).await?;
+        let watermark = chain_end.unwrap_or(stream.watermark);
+        Ok(ExportStream { watermark, ..stream })
+    }
+
+    /// The request as the data plane takes it, the rows that it is not to look for itself, and of the audit log where
+    /// it ended then.
     async fn request(
         &self,
-        caller: &Caller,
+        tenant: &Tenant,
         query: ExportQuery,
         id: Uuid,
-    ) -> Result<(ExportRequest, ExportRows), Fault> {
-        let tenant = self.tenants.of(caller).await?;
+    ) -> Result<(ExportRequest, ExportRows, Option<u64>), Fault> {
         let mut selection = query.selection;
         numbers::normalise(&mut selection.filters, &tenant.pseudonym_keys);
-        let rows = match selection.dataset {
-            Dataset::Cdr | Dataset::Kpis => ExportRows::Stored,
+        let (rows, chain_end) = match selection.dataset {
+            Dataset::Cdr | Dataset::Kpis => (ExportRows::Stored, None),
             Dataset::AgentConfiguration => {
-                ExportRows::Given(given::source_rows(self.sources.list(&caller.tenant).await?, &selection))
+                let sources = self.ports.sources.list(&tenant.name).await?;
+                (ExportRows::Given(given::source_rows(sources, &selection)), None)
+            }
+            Dataset::AuditLog => {
+                let audit_log = self.ports.audit_log.clone();
+                let (rows, end) = audit_rows::audit_rows(audit_log, &tenant.name, &selection).await?;
+                (rows, Some(end))
             }
         };
         let request = ExportRequest {
             id,
-            tenant: caller.tenant.clone(),
+            tenant: tenant.name.clone(),
             schema_id: Schema::of(selection.dataset).id(&self.public_url),
             selection,
             format: query.format,
             formula_guard: query.formula_guard,
         };
-        Ok((request, rows))
+        Ok((request, rows, chain_end))
     }
+
+    /// What the audit log says of a started export: dataset, format and range. Values of filters may be numbers, so
+    /// it says nothing of filters.
+    fn entry(&self, caller: &Caller, id: Uuid, query: &ExportQuery) -> AuditEntry {
+        let Selection { dataset, range, .. } = &query.selection;
+        let object = AuditObject::new("export", id);
+        let entry = caller.entry(self.clock.now_ms(), "export.direct", Some(object), Outcome::Success);
+        entry.because(&format!("{dataset} as {}, {}", query.format.name(), range_text(*range)))
+    }
+
+    /// Logs that a started export has not come to its first byte. What the caller hears is why.
+    async fn note_failure(&self, entry: AuditEntry) {
+        let failed = AuditEntry { outcome: Outcome::Error, at_ms: self.clock.now_ms(), ..entry };
+        if let Err(fault) = self.ports.audit_log.append(vec![failed]).await {
+            tracing::error!(fault = fault.log_text(), "could not log that an export failed");
+        }
+    }
+}
+
+/// A range in words, with an open end named as such.
+fn range_text(range: TimeRange) -> String {
+    let (from_ms, to_ms) = (range.from_ms(), range.to_ms());
+    let from = if from_ms == i64::MIN { "the beginning".into() } else { instant_text(from_ms) };
+    let to = if to_ms == i64::MAX { "the end".into() } else { instant_text(to_ms) };
+    format!("{from} to {to}")
 }
 
 /// `{dataset}_{first day}_{last day}.{format}`; the last day is that of the last moment inside. A range that is open

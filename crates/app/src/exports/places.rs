@@ -1,4 +1,4 @@
-//! Places for exports and estimates: so many at once per token, kept in this process's memory.
+//! Places for exports and estimates: so many at once per credential, kept in this process's memory.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,44 +6,44 @@ use std::time::Duration;
 use tollbook_kit::fault::{Code, Fault};
 use uuid::Uuid;
 
+/// When asking again makes sense.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+
 /// Counts the places that are taken.
 #[derive(Debug)]
 pub(super) struct Places {
-    most_per_token: usize,
-    full: &'static str,
-    taken: Mutex<HashMap<Uuid, usize>>,
+    what: &'static str,
+    taken: Mutex<HashMap<Uuid, u32>>,
 }
 
 impl Places {
-    /// The places of direct exports (`natalia.md` section 8).
+    /// The places of direct exports; how many there are is the tenant's quota.
     pub(super) fn for_exports() -> Self {
-        Self::new(4, "this token has 4 direct exports under way; wait until one has ended")
+        Self { what: "direct exports", taken: Mutex::default() }
     }
 
     /// The places of estimates, which are short but read much of what describes the stored files.
     pub(super) fn for_estimates() -> Self {
-        Self::new(2, "this token has 2 estimates under way; wait until one has ended")
+        Self { what: "estimates", taken: Mutex::default() }
     }
 
-    fn new(most_per_token: usize, full: &'static str) -> Self {
-        Self { most_per_token, full, taken: Mutex::default() }
-    }
-
-    /// Takes a place for this token; it is free again when the answer is dropped.
+    /// Takes one of `most` places of this credential; it is free again when the answer is dropped.
     ///
     /// # Errors
     /// `too_many` when all are taken.
-    pub(super) fn take(self: &Arc<Self>, token: Uuid) -> Result<Place, Fault> {
+    pub(super) fn take(self: &Arc<Self>, credential: Uuid, most: u32) -> Result<Place, Fault> {
         let mut taken = self.lock();
-        let count = taken.entry(token).or_default();
-        if *count >= self.most_per_token {
-            return Err(Fault::new(Code::TooMany, self.full).with_retry_after(Duration::from_secs(5)));
+        let count = taken.get(&credential).copied().unwrap_or(0);
+        if count >= most {
+            let words =
+                format!("this credential has {count} {} under way; wait until one has ended", self.what);
+            return Err(Fault::new(Code::TooMany, words).with_retry_after(TRY_AGAIN));
         }
-        *count += 1;
-        Ok(Place { places: self.clone(), token })
+        taken.insert(credential, count + 1);
+        Ok(Place { places: self.clone(), credential })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, usize>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, u32>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -52,35 +52,38 @@ impl Places {
 #[derive(Debug)]
 pub(super) struct Place {
     places: Arc<Places>,
-    token: Uuid,
+    credential: Uuid,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.places.lock();
-        if let Some(count) = taken.get_mut(&self.token) {
+        if let Some(count) = taken.get_mut(&self.credential) {
             *count -= 1;
             if *count == 0 {
-                taken.remove(&self.token);
+                taken.remove(&self.credential);
             }
         }
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed test says where")]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_token_has_four_places_and_gets_them_back() {
+    fn a_credential_has_its_places_and_gets_them_back() {
         let places = Arc::new(Places::for_exports());
         let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let mut held: Vec<Place> = (0..4).map(|_| places.take(one).unwrap()).collect();
-        assert_eq!(places.take(one).unwrap_err().code(), Code::TooMany);
-        assert!(places.take(other).is_ok());
+        let mut held: Vec<Place> = (0..3).map(|_| places.take(one, 3).unwrap()).collect();
+        assert_eq!(places.take(one, 3).unwrap_err().code(), Code::TooMany);
+        assert!(places.take(other, 3).is_ok());
+        assert!(places.take(one, 4).is_ok(), "a raised quota counts at once");
         held.pop();
-        held.push(places.take(one).unwrap());
+        assert_eq!(places.take(one, 2).unwrap_err().code(), Code::TooMany, "and so does a lowered one");
+        held.push(places.take(one, 3).unwrap());
         held.clear();
-        assert!(places.lock().is_empty(), "nothing is kept of tokens without exports");
+        assert!(places.lock().is_empty(), "nothing is kept of credentials without exports");
     }
 }
