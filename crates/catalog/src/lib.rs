@@ -1,7 +1,9 @@
-//! catalog: the control database behind the journal, manifest, sources, tenants and tokens ports.
+//! catalog: the control database behind the ports for journal and manifest, tenants, users, sessions, tokens, sources,
+//! signing keys and the audit log.
 //!
 //! [`SqliteCatalog`] keeps it in one file. Encoded records are bytes here and nothing else: this room neither reads
-//! nor writes a record, touches no object of the lake, and decides no right. PostgreSQL is not here yet.
+//! nor writes a record, touches no object of the lake, and decides no right. It seals secrets and chains the audit log
+//! itself, so that no other room can forget to. PostgreSQL is not here yet.
 
 mod packed;
 mod sqlite;

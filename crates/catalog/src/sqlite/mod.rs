@@ -1,18 +1,27 @@
 //! The control database in one SQLite file: one writer, a few readers, write-ahead log, fsync at every commit.
 //!
-//! All that knows SQLite is in this module: `connect` opens the file, `failure` reads its error codes, and one file
-//! per port holds the statements. Parameters are written `$1`, which SQLite and PostgreSQL both take.
+//! All that knows SQLite is in this module: `connect` opens the file, `sealing` guards its secrets, `failure` reads its
+//! error codes, and one file per port holds the statements. Parameters are written `$1`, which SQLite and PostgreSQL
+//! both take. What a person changes commits together with its entry in the audit log, which `audit_chain` appends.
 
+mod audit_chain;
+mod audit_log;
 mod connect;
+mod erasure;
 mod failure;
 mod journal;
 mod manifest;
+mod sealing;
+mod sessions;
+mod signing_keys;
 mod sources;
 mod space;
 mod stored;
+mod stored_bytes;
 mod swap;
 mod tenants;
 mod tokens;
+mod users;
 
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Sqlite, Transaction};
@@ -20,6 +29,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tollbook_kit::clock::Clock;
 use tollbook_kit::fault::{Code, Fault};
+use tollbook_kit::secret::Sealer;
 use tollbook_kit::supervise::StopToken;
 
 /// The control database in one file. Clones share it.
@@ -31,22 +41,25 @@ pub struct SqliteCatalog {
     writer: SqlitePool,
     readers: SqlitePool,
     clock: Arc<dyn Clock>,
+    sealer: Sealer,
     broken: StopToken,
 }
 
 impl SqliteCatalog {
     /// Opens the database at `path` and brings its tables up to date. A missing file is created for this user alone
-    /// (0600), and so is a missing folder (0700).
+    /// (0600), and so is a missing folder (0700). `sealer` hides the secrets in it; it must have the key that the file
+    /// was first opened with.
     ///
     /// # Errors
-    /// `conflict` when a newer version of Tollbook wrote the file or it is no control database; `storage_full`,
-    /// `unavailable` or `internal` when it cannot be opened.
-    pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
+    /// `conflict` when the sealer has another key, a newer version of Tollbook wrote the file, or it is no control
+    /// database; `storage_full`, `unavailable` or `internal` when it cannot be opened.
+    pub async fn open(path: &Path, clock: Arc<dyn Clock>, sealer: Sealer) -> Result<Self, Fault> {
         connect::create_private_file(path)?;
         let writer = connect::writer(path).await?;
         connect::migrate(&writer).await?;
+        sealing::prepare(&writer, &sealer).await?;
         let readers = connect::readers(path);
-        Ok(Self { writer, readers, clock, broken: StopToken::new() })
+        Ok(Self { writer, readers, clock, sealer, broken: StopToken::new() })
     }
 
     /// Waits for running work, folds the write-ahead log into the file and closes it. Later calls of any port
@@ -83,6 +96,22 @@ impl SqliteCatalog {
         transaction.commit().await.map_err(|error| self.write_failed(doing, error))
     }
 
+    /// Ends a transaction whose work says whether it did anything: if so it is made durable, else it leaves no trace.
+    async fn settle(
+        &self,
+        doing: &'static str,
+        transaction: Transaction<'static, Sqlite>,
+        done: Result<bool, sqlx::Error>,
+    ) -> Result<bool, Fault> {
+        let done = done.map_err(|error| self.write_failed(doing, error))?;
+        if done {
+            self.commit(doing, transaction).await?;
+        } else {
+            transaction.rollback().await.map_err(|error| self.write_failed(doing, error))?;
+        }
+        Ok(done)
+    }
+
     /// Starts a reading transaction: all its statements see the same commit.
     async fn begin_read(&self, doing: &'static str) -> Result<Transaction<'static, Sqlite>, Fault> {
         self.readers.begin().await.map_err(|error| read_failed(doing, error))
@@ -106,6 +135,8 @@ mod tests {
     use super::*;
     use std::io::{Seek, SeekFrom, Write};
     use tollbook_kit::clock::ManualClock;
+    use tollbook_kit::ids::SeededRandomness;
+    use tollbook_kit::secret::Secret;
     use tollbook_model::dataset::Dataset;
     use tollbook_model::ports::{BatchContent, Journal, Manifest, NewBatch, SnapshotScope};
     use tollbook_model::tenant::TenantName;
@@ -116,7 +147,8 @@ mod tests {
     const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
     async fn open(path: &Path) -> SqliteCatalog {
-        SqliteCatalog::open(path, Arc::new(ManualClock::at(0))).await.unwrap()
+        let sealer = Sealer::new(&Secret::new([7; 32]), Arc::new(SeededRandomness::new(1)));
+        SqliteCatalog::open(path, Arc::new(ManualClock::at(0)), sealer).await.unwrap()
     }
 
     fn batch(number: u128, bytes: usize) -> NewBatch {

@@ -2,6 +2,7 @@
 //! statement, never a wrapped number.
 
 use sqlx::Error;
+use tollbook_model::access::Role;
 use tollbook_model::dataset::Dataset;
 use tollbook_model::tenant::TenantName;
 use uuid::Uuid;
@@ -34,6 +35,16 @@ pub(super) fn id(column: &[u8]) -> Result<Uuid, Error> {
 /// A tenant's name from a column.
 pub(super) fn tenant(column: &str) -> Result<TenantName, Error> {
     TenantName::parse(column).ok_or_else(|| unreadable("a tenant's name is not one"))
+}
+
+/// A role from a column.
+pub(super) fn role(column: &str) -> Result<Role, Error> {
+    Role::from_name(column).ok_or_else(|| unreadable("a role is unknown to this version"))
+}
+
+/// A SHA-256 hash from a column.
+pub(super) fn hash(column: &[u8]) -> Result<[u8; 32], Error> {
+    column.try_into().map_err(|_| unreadable("a hash is not of 32 bytes"))
 }
 
 /// A dataset from a column.

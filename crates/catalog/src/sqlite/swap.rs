@@ -12,15 +12,8 @@ impl SqliteCatalog {
     pub(super) async fn swap(&self, replacement: Replacement) -> Result<bool, Fault> {
         let doing = "swapping parts";
         let mut transaction = self.begin_write(doing).await?;
-        let swapped = swap_rows(&mut transaction, &replacement)
-            .await
-            .map_err(|error| self.write_failed(doing, error))?;
-        if swapped {
-            self.commit(doing, transaction).await?;
-        } else {
-            transaction.rollback().await.map_err(|error| self.write_failed(doing, error))?;
-        }
-        Ok(swapped)
+        let swapped = swap_rows(&mut transaction, &replacement).await;
+        self.settle(doing, transaction, swapped).await
     }
 }
 

@@ -1,0 +1,76 @@
+//! How an entry gets its place in its tenant's chain. Whoever changes something calls this within his transaction.
+
+use super::stored;
+use sqlx::SqliteConnection;
+use tollbook_model::audit::{AuditEntry, AuditRecord, FIRST_PREVIOUS};
+use tollbook_model::tenant::TenantName;
+
+/// Appends the entry to its tenant's chain. The transaction holds the writing lock, so nobody else reads the same end.
+pub(super) async fn append_entry(
+    connection: &mut SqliteConnection,
+    entry: AuditEntry,
+) -> Result<(), sqlx::Error> {
+    let tenant = entry.tenant.clone();
+    let end: Option<(i64, Vec<u8>, i64)> =
+        sqlx::query_as("SELECT seq, hash, latest_ms FROM audit_chains WHERE tenant = $1")
+            .bind(tenant.as_str())
+            .fetch_optional(&mut *connection)
+            .await?;
+    let (seq, previous, latest_ms) = match end {
+        Some((seq, hash, latest_ms)) => {
+            (stored::count(seq)? + 1, stored::hash(&hash)?, latest_ms.max(entry.at_ms))
+        }
+        None => (1, FIRST_PREVIOUS, entry.at_ms),
+    };
+    let record = entry.chained(seq, previous);
+    move_end(connection, &tenant, &record, latest_ms).await?;
+    insert(connection, &tenant, record, latest_ms).await
+}
+
+async fn move_end(
+    connection: &mut SqliteConnection,
+    tenant: &TenantName,
+    record: &AuditRecord,
+    latest_ms: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO audit_chains (tenant, seq, hash, latest_ms) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (tenant) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, latest_ms = excluded.latest_ms",
+    )
+    .bind(tenant.as_str())
+    .bind(stored::column(record.seq)?)
+    .bind(record.hash.to_vec())
+    .bind(latest_ms)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+async fn insert(
+    connection: &mut SqliteConnection,
+    tenant: &TenantName,
+    record: AuditRecord,
+    latest_ms: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO audit_log (tenant, seq, at_ms, latest_ms, actor, actor_role, ip, action, object_type, object_id, \
+         outcome, reason, prev_hash, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+    )
+    .bind(tenant.as_str())
+    .bind(stored::column(record.seq)?)
+    .bind(record.at_ms)
+    .bind(latest_ms)
+    .bind(record.actor)
+    .bind(record.actor_role)
+    .bind(record.ip)
+    .bind(record.action)
+    .bind(record.object_type)
+    .bind(record.object_id)
+    .bind(record.outcome.name())
+    .bind(record.reason)
+    .bind(record.previous.to_vec())
+    .bind(record.hash.to_vec())
+    .execute(connection)
+    .await
+    .map(drop)
+}
