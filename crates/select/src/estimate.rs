@@ -20,6 +20,8 @@ use tollbook_model::schema::Schema;
 const SAMPLED_TASKS: usize = 3;
 /// Rows encoded to learn their size.
 const SAMPLED_ROWS: usize = 2_000;
+/// Bytes of a value where no row is at hand to learn it from.
+const VALUE_BYTES: u64 = 16;
 
 /// Estimates an export from journal and lake. Blocking.
 pub(crate) fn stored(
@@ -66,14 +68,18 @@ fn chosen(tasks: &[Task]) -> Vec<&Task> {
     candidates.into_iter().step_by(step).collect()
 }
 
-/// Estimates an export of about `rows` rows that are handed over, of which these are the first.
+/// Estimates an export of about `rows` rows that are handed over, of which these are the first. A first page may be
+/// empty although others are not.
 pub(crate) fn given(request: &ExportRequest, rows: u64, first: &[GivenRow]) -> Result<Estimate, Fault> {
+    if first.is_empty() {
+        let row_bytes = VALUE_BYTES * request.selection.columns.len() as u64;
+        return Ok(Estimate { rows, bytes: rows.saturating_mul(row_bytes) });
+    }
     let schema = Schema::of(request.selection.dataset);
     let some = &first[..first.len().min(SAMPLED_ROWS)];
     let batch =
         batch_from_rows(&schema, some)?.project(&request.selection.columns).fault("choosing columns")?;
-    let sample = if batch.num_rows() == 0 { Vec::new() } else { vec![batch] };
-    with_sample(request, rows, &sample)
+    with_sample(request, rows, &[batch])
 }
 
 fn task_rows(task: &Task, snapshot: &Snapshot) -> u64 {

@@ -6,6 +6,8 @@ mod contents;
 mod engine;
 mod estimate;
 mod given;
+#[cfg(test)]
+mod given_tests;
 mod kpis;
 mod merge;
 mod output;
