@@ -7,7 +7,9 @@
 pub mod audit;
 pub mod datasets;
 pub mod exports;
+pub mod identity;
 pub mod ingest;
+pub mod logins;
 mod remembered;
 pub mod rights;
 pub mod settings;
@@ -15,6 +17,8 @@ mod signing_keys;
 pub mod sources;
 pub mod tasks;
 pub mod tenants;
+pub mod tokens;
+pub mod users;
 
 use std::sync::Arc;
 use tollbook_kit::clock::Clock;

@@ -1,0 +1,77 @@
+//! What was looked up of credentials lately, and the handle by which changes make it forgotten.
+
+use crate::remembered::Remembered;
+use std::sync::Arc;
+use std::time::Duration;
+use tollbook_kit::clock::Clock;
+use tollbook_model::tenant::TenantName;
+use tollbook_model::token::Token;
+use tollbook_model::user::LiveSession;
+use uuid::Uuid;
+
+/// How long a change that another process made may go unseen; those of this process are seen at once.
+const LIFE: Duration = Duration::from_secs(2);
+const MOST_CREDENTIALS: usize = 4096;
+const MOST_TENANTS: usize = 4096;
+
+/// A session, and the token behind it where it was made from one.
+pub(super) type HeldSession = (LiveSession, Option<Token>);
+
+/// Look-ups of credentials. Clones share one memory.
+#[derive(Debug, Clone)]
+pub(crate) struct RememberedIdentities(Arc<Memories>);
+
+#[derive(Debug)]
+struct Memories {
+    tokens: Remembered<[u8; 32], Token>,
+    sessions: Remembered<Uuid, HeldSession>,
+    tenants: Remembered<TenantName, i64>,
+}
+
+impl RememberedIdentities {
+    pub(crate) fn new(clock: &Arc<dyn Clock>) -> Self {
+        Self(Arc::new(Memories {
+            tokens: Remembered::new(clock.clone(), LIFE, MOST_CREDENTIALS),
+            sessions: Remembered::new(clock.clone(), LIFE, MOST_CREDENTIALS),
+            tenants: Remembered::new(clock.clone(), LIFE, MOST_TENANTS),
+        }))
+    }
+
+    /// Forgets everything, because a token, a user, a session or a tenant has changed.
+    pub(crate) fn forget_all(&self) {
+        self.0.tokens.forget_all();
+        self.0.sessions.forget_all();
+        self.0.tenants.forget_all();
+    }
+
+    /// Forgets everything when the guard is dropped. Taken before a change is asked for, it also works when whoever asked
+    /// does not wait for the answer.
+    #[must_use = "it forgets when it is dropped"]
+    pub(crate) fn forget_when_done(&self) -> ForgetWhenDone {
+        ForgetWhenDone(self.clone())
+    }
+
+    /// Tokens by their hashes.
+    pub(super) fn tokens(&self) -> &Remembered<[u8; 32], Token> {
+        &self.0.tokens
+    }
+
+    /// Sessions by their ids.
+    pub(super) fn sessions(&self) -> &Remembered<Uuid, HeldSession> {
+        &self.0.sessions
+    }
+
+    /// Until when credentials of a tenant are taken, in milliseconds.
+    pub(super) fn tenants(&self) -> &Remembered<TenantName, i64> {
+        &self.0.tenants
+    }
+}
+
+/// Forgets what is remembered of identities when it is dropped.
+pub(crate) struct ForgetWhenDone(RememberedIdentities);
+
+impl Drop for ForgetWhenDone {
+    fn drop(&mut self) {
+        self.0.forget_all();
+    }
+}
