@@ -1,0 +1,118 @@
+//! `tollbook verify`: is an exported audit log whole, and is it the one that was signed (`natalia.md` section 14)?
+//!
+//! Works offline, on files alone: it asks no service and reads no settings. What a file may be is decided in `input`,
+//! what a chain must be in `chain`, what a checkpoint says in `checkpoint`.
+
+mod chain;
+mod checkpoint;
+mod input;
+mod strict_json;
+#[cfg(test)]
+mod tests;
+
+use crate::terminal::{complain, say};
+use chain::Chain;
+use checkpoint::Checkpoint;
+use input::Content;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Flags of `verify`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyFlags {
+    /// Keys of the service that signed the checkpoint, as it publishes them at /.well-known/jwks.json.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) jwks: Option<PathBuf>,
+    /// The log begins at this place of the chain, because earlier entries are past their retention or in other files.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) from_seq: u64,
+    /// The audit log as exported in ndjson or json with all columns, in one or several files that continue each other;
+    /// and, if there is one, its signed checkpoint.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// Why files were not found to be whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum NotVerified {
+    /// Something was changed, or is missing. Says what and where.
+    Mismatch(String),
+    /// The files or flags are none that can be verified. Says what to do.
+    WrongUse(String),
+}
+
+/// Verifies what the flags name, and says so on standard output: a line per file, and a last line that is `whole` or
+/// tells what is wrong and where. Answers 0 when all is good, 1 when anything is not, and 2, with words on standard
+/// error, when it was used wrongly.
+pub(crate) fn run(flags: &VerifyFlags) -> ExitCode {
+    match verify(flags, &mut say) {
+        Ok(()) => {
+            say("whole");
+            ExitCode::SUCCESS
+        }
+        Err(NotVerified::Mismatch(what)) => {
+            say(&what);
+            ExitCode::from(1)
+        }
+        Err(NotVerified::WrongUse(what)) => {
+            complain(&what);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn verify(flags: &VerifyFlags, say: &mut dyn FnMut(&str)) -> Result<(), NotVerified> {
+    let mut logs = Vec::new();
+    let mut signed = None;
+    for path in &flags.files {
+        match input::open(path)? {
+            Content::Log(log) => logs.push((path, log)),
+            Content::Jws(jws) if signed.is_none() => signed = Some((path, jws)),
+            Content::Jws(_) => return Err(wrong_use(path, "is a second checkpoint; give one")),
+        }
+    }
+    let checkpoint = match (&signed, &flags.jwks) {
+        (Some((path, jws)), Some(keys)) => Some(checkpoint::verify(path, jws, &checkpoint::keys(keys)?)?),
+        (None, None) => None,
+        (Some((path, _)), None) => {
+            return Err(wrong_use(path, "is signed; give the keys of the service with --jwks"));
+        }
+        (None, Some(path)) => {
+            return Err(wrong_use(path, "has nothing to verify; give the signed checkpoint as well"));
+        }
+    };
+    if logs.is_empty() {
+        return Err(NotVerified::WrongUse(
+            "no audit log is among the files; give one, as ndjson or json".into(),
+        ));
+    }
+    if let (Some((path, _)), Some(checkpoint)) = (&signed, &checkpoint) {
+        let Checkpoint { tenant, seq, at, .. } = checkpoint;
+        say(&format!("{}: genuine checkpoint of tenant {tenant}, seq {seq}, {at}", path.display()));
+    }
+    let mut chain = Chain::new(flags.from_seq, checkpoint);
+    for (path, log) in logs {
+        let before = chain.entries();
+        log.read(path, &mut |entry| chain.take(entry))?;
+        say(&format!("{}: {} entries{}", path.display(), chain.entries() - before, reach(&chain, before)));
+    }
+    chain.finish(say).map_err(NotVerified::Mismatch)
+}
+
+/// Which entries came since `before` of them were there.
+fn reach(chain: &Chain, before: u64) -> String {
+    match chain.last_seq() {
+        Some(last) if chain.entries() > before => {
+            format!(", seq {} to {last}", last - (chain.entries() - before) + 1)
+        }
+        _ => String::new(),
+    }
+}
+
+fn wrong_use(path: &Path, what: &str) -> NotVerified {
+    NotVerified::WrongUse(format!("{} {what}", path.display()))
+}
+
+fn mismatch(path: &Path, what: &str) -> NotVerified {
+    NotVerified::Mismatch(format!("{}: {what}", path.display()))
+}
