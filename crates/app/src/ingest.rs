@@ -130,7 +130,9 @@ impl Ingest {
             ));
         }
         let Some(quota) = tenant.quota.stored_bytes else { return Ok(tenant) };
-        if self.stored_bytes_of(&tenant.name).await? < quota {
+        let look_up = async { self.stored_bytes.stored_bytes(&tenant.name).await.map(Some) };
+        let stored = self.known_bytes.find(tenant.name.clone(), look_up).await?;
+        if stored.is_none_or(|bytes| bytes < quota) {
             return Ok(tenant);
         }
         let words = format!(
@@ -138,11 +140,6 @@ impl Ingest {
              the operator of this instance can raise stored_bytes, exports still work"
         );
         Err(Fault::new(Code::StorageFull, words))
-    }
-
-    /// The tenant's stored bytes, a few seconds ago at most.
-    async fn stored_bytes_of(&self, tenant: &TenantName) -> Result<u64, Fault> {
-        self.known_bytes.get_or(tenant.clone(), self.stored_bytes.stored_bytes(tenant)).await
     }
 
     /// Takes in records in the native form.

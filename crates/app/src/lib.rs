@@ -90,6 +90,14 @@ pub struct App {
     pub exports: exports::Exports,
     /// Configured sources.
     pub sources: sources::SourceSettings,
+    /// Whom credentials stand for.
+    pub identities: identity::Identities,
+    /// The built-in identity provider.
+    pub logins: logins::Logins,
+    /// Tokens.
+    pub tokens: tokens::TokenRegister,
+    /// Users.
+    pub users: users::UserRegister,
     /// Looking tenants up.
     pub tenants: Arc<tenants::TenantDirectory>,
     /// What the operator does with tenants.
@@ -117,8 +125,9 @@ impl App {
         let keys = signing_keys::SigningKeyRing::open(&*ports.signing_keys, &**clock, &**randomness).await?;
         let keys = Arc::new(keys);
         let rights = Arc::new(rights::Rights::new(audit_log.clone(), clock.clone()));
-        let tenants =
-            Arc::new(tenants::TenantDirectory::new(ports.tenants.clone(), clock.clone(), randomness.clone()));
+        let remembered = identity::RememberedIdentities::new(clock);
+        let tenants = Arc::new(tenants::TenantDirectory::new(&ports, remembered.clone()));
+        let passwords = Arc::new(logins::PasswordHashing::new(randomness.clone()));
         let tasks = tasks::Tasks {
             checkpoints: audit::checkpoints::Checkpoints::new(audit_log.clone(), keys.clone(), clock.clone()),
             audit_log: audit_log.clone(),
@@ -157,6 +166,10 @@ impl App {
                 ids.clone(),
                 clock.clone(),
             ),
+            identities: identity::Identities::new(&ports, &keys, remembered.clone()),
+            logins: logins::Logins::new(&ports, keys.clone(), passwords.clone(), remembered.clone()),
+            tokens: tokens::TokenRegister::new(&ports, rights.clone(), tenants.clone(), remembered.clone()),
+            users: users::UserRegister::new(&ports, rights.clone(), tenants.clone(), passwords, remembered),
             tenancy: tenants::Tenancy::new(rights.clone(), tenants.clone(), clock.clone()),
             settings: settings::Settings::new(rights.clone(), tenants.clone()),
             audit: audit::AuditTrail::new(rights.clone(), audit_log.clone(), keys),
@@ -170,5 +183,6 @@ impl App {
     /// Starts the background tasks; they stop with the supervisor.
     pub fn start_tasks(&self, supervisor: &Supervisor) {
         self.tasks.start(supervisor);
+        self.identities.start_tasks(supervisor);
     }
 }

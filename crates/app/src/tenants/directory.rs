@@ -2,6 +2,8 @@
 //!
 //! Who may change a tenant is decided before.
 
+use crate::Ports;
+use crate::identity::RememberedIdentities;
 use crate::remembered::Remembered;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +27,7 @@ pub struct TenantDirectory {
     clock: Arc<dyn Clock>,
     randomness: Arc<dyn Randomness>,
     remembered: Remembered<TenantName, Arc<Tenant>>,
+    identities: RememberedIdentities,
     /// Held from reading a tenant until its change is stored, so that no change undoes another one, such as the
     /// closing of the tenant.
     changing: Mutex<()>,
@@ -32,13 +35,17 @@ pub struct TenantDirectory {
 }
 
 impl TenantDirectory {
-    pub(crate) fn new(
-        tenants: Arc<dyn Tenants>,
-        clock: Arc<dyn Clock>,
-        randomness: Arc<dyn Randomness>,
-    ) -> Self {
-        let remembered = Remembered::new(clock.clone(), TENANT_LIFE, MOST_TENANTS);
-        Self { tenants, clock, randomness, remembered, changing: Mutex::new(()), bell: Arc::default() }
+    /// `identities` are what is remembered of credentials: whether one is taken depends on its tenant.
+    pub(crate) fn new(ports: &Ports, identities: RememberedIdentities) -> Self {
+        Self {
+            tenants: ports.tenants.clone(),
+            clock: ports.clock.clone(),
+            randomness: ports.randomness.clone(),
+            remembered: Remembered::new(ports.clock.clone(), TENANT_LIFE, MOST_TENANTS),
+            identities,
+            changing: Mutex::new(()),
+            bell: Arc::default(),
+        }
     }
 
     /// The caller's tenant. Changes made through this process show at once, others after two seconds at most.
@@ -55,16 +62,8 @@ impl TenantDirectory {
     /// # Errors
     /// `unavailable` or `internal`.
     pub async fn named(&self, name: &TenantName) -> Result<Option<Arc<Tenant>>, Fault> {
-        let look_up = async {
-            let found = self.tenants.find(name).await.map_err(Some)?;
-            found.map(Arc::new).ok_or(None)
-        };
-        match self.remembered.get_or(name.clone(), look_up).await {
-            Ok(tenant) => Ok(Some(tenant)),
-            // That there is none is not remembered.
-            Err(None) => Ok(None),
-            Err(Some(fault)) => Err(fault),
-        }
+        let look_up = async { Ok(self.tenants.find(name).await?.map(Arc::new)) };
+        self.remembered.find(name.clone(), look_up).await
     }
 
     /// Makes sure that the tenant `default` exists; a new one gets a fresh pseudonym key. For the start of the process.
@@ -113,8 +112,8 @@ impl TenantDirectory {
         told: Vec<String>,
     ) -> Result<Tenant, Fault> {
         let entry = self.entry(caller, &tenant.name, "tenant.create", &told);
+        let _forgotten = ForgetWhenDone(self);
         self.tenants.create(tenant.clone(), entry).await?;
-        self.forget();
         Ok(tenant)
     }
 
@@ -140,28 +139,20 @@ impl TenantDirectory {
             return Ok(tenant);
         }
         let entry = self.entry(caller, name, action, &told);
-        let changed = self.tenants.change(tenant.clone(), entry).await;
-        // Also after a failure: whether it was stored is not known then.
-        self.forget();
-        if changed? { Ok(tenant) } else { Err(unknown_tenant()) }
+        let _forgotten = ForgetWhenDone(self);
+        if self.tenants.change(tenant.clone(), entry).await? { Ok(tenant) } else { Err(unknown_tenant()) }
     }
 
     /// Erases what the control database holds of a tenant whose time is over; false while there are records of it.
     pub(crate) async fn erase(&self, name: &TenantName) -> Result<bool, Fault> {
         let _alone = self.changing.lock().await;
-        let erased = self.tenants.erase(name).await;
-        self.forget();
-        erased
+        let _forgotten = ForgetWhenDone(self);
+        self.tenants.erase(name).await
     }
 
     /// Rings after every change of a tenant.
     pub(crate) fn bell(&self) -> Arc<Notify> {
         self.bell.clone()
-    }
-
-    fn forget(&self) {
-        self.remembered.forget_all();
-        self.bell.notify_one();
     }
 
     /// The entry stands in the chain of the tenant that it is about, whoever acts.
@@ -179,7 +170,19 @@ impl TenantDirectory {
     }
 }
 
+/// Forgets what is remembered of tenants when a change is done, also when it failed or nobody waited for its end: whether
+/// it was stored is not known then.
+struct ForgetWhenDone<'d>(&'d TenantDirectory);
+
+impl Drop for ForgetWhenDone<'_> {
+    fn drop(&mut self) {
+        self.0.remembered.forget_all();
+        self.0.identities.forget_all();
+        self.0.bell.notify_one();
+    }
+}
+
 /// What is said of a tenant that is not there.
-pub(super) fn unknown_tenant() -> Fault {
+pub(crate) fn unknown_tenant() -> Fault {
     Fault::new(Code::NotFound, "no such tenant; GET /api/v1/tenants lists them")
 }

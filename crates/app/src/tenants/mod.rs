@@ -7,5 +7,6 @@ mod quota;
 mod tenancy;
 
 pub use directory::TenantDirectory;
+pub(crate) use directory::unknown_tenant;
 pub use quota::QuotaChange;
 pub use tenancy::Tenancy;
