@@ -1,6 +1,9 @@
 //! What every handler holds. Which paths lead to which handler is `router`'s.
 
 use crate::body::BodyMemory;
+use crate::config::HttpConfig;
+use crate::limits::Limits;
+use ipnet::IpNet;
 use std::sync::Arc;
 use tollbook_app::App;
 use tollbook_kit::clock::Clock;
@@ -14,11 +17,31 @@ pub struct Api {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stop: StopToken,
     pub(crate) body_memory: BodyMemory,
+    pub(crate) limits: Limits,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) client_credentials: bool,
+    public_url: String,
 }
 
 impl Api {
     /// The API over these use cases. After `stop` it reports that it is not ready.
-    pub fn new(app: App, ids: IdSource, clock: Arc<dyn Clock>, stop: StopToken) -> Self {
-        Self { app, ids, clock, stop, body_memory: BodyMemory::default() }
+    pub fn new(app: App, ids: IdSource, clock: Arc<dyn Clock>, stop: StopToken, config: &HttpConfig) -> Self {
+        let limits = Limits::new(&config.limits, &clock);
+        Self {
+            app,
+            ids,
+            clock,
+            stop,
+            body_memory: BodyMemory::default(),
+            limits,
+            trusted_proxies: config.trusted_proxies.clone(),
+            client_credentials: config.client_credentials,
+            public_url: config.public_url.trim_end_matches('/').to_owned(),
+        }
+    }
+
+    /// The public address of a path of ours.
+    pub(crate) fn public(&self, path: &str) -> String {
+        format!("{}{path}", self.public_url)
     }
 }

@@ -10,12 +10,17 @@ mod breaker;
 mod config;
 mod dialects;
 mod envelope;
+mod exchange;
+mod limits;
+pub mod metrics;
 mod ops;
+mod proxies;
 mod query;
 mod refusal;
 mod router;
 mod server;
+pub mod tls;
 
 pub use api::Api;
 pub use config::{HttpConfig, RateConfig};
-pub use server::{ConnectionLimits, serve};
+pub use server::{ConnectionLimits, serve, serve_metrics};

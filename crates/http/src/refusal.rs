@@ -1,12 +1,18 @@
-//! A refused request on its way to the renderer of its dialect.
+//! A refused request on its way to the renderer of its dialect, and the one table from codes to HTTP.
 //!
-//! Handlers answer with a [`Refusal`]; the envelope, which knows the request id, has it rendered.
+//! Handlers answer with a [`Refusal`]; the envelope, which knows the request, has it rendered.
 
+use crate::exchange::whole_seconds;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::header::{ALLOW, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use std::sync::Arc;
-use tollbook_kit::fault::{Code, Fault};
+use std::time::Duration;
+use tollbook_kit::fault::{Code, Detail, Fault};
+
+/// For codes that always say when to come back.
+const RETRY_LATER: Duration = Duration::from_secs(5);
 
 /// Why a request is refused.
 #[derive(Debug, Clone)]
@@ -15,6 +21,8 @@ pub(crate) struct Refusal {
     pub(crate) cause: Cause,
     /// Is a password taken here too, so that the challenge must say so?
     pub(crate) challenge_basic: bool,
+    /// The dialect's own word for it, where the code does not tell.
+    pub(crate) word: Option<&'static str>,
 }
 
 /// Causes of refusals.
@@ -27,6 +35,10 @@ pub(crate) enum Cause {
 }
 
 impl Refusal {
+    fn because(cause: Cause) -> Self {
+        Self { cause, challenge_basic: false, word: None }
+    }
+
     /// Nothing is there.
     pub(crate) fn not_found(text: &'static str) -> Self {
         Fault::new(Code::NotFound, text).into()
@@ -34,12 +46,12 @@ impl Refusal {
 
     /// The path exists, but not for this method. The router adds the methods that it is for.
     pub(crate) fn method_not_allowed() -> Self {
-        Self { cause: Cause::MethodNotAllowed(None), challenge_basic: false }
+        Self::because(Cause::MethodNotAllowed(None))
     }
 
     /// The path exists, but only for these methods, written as in `Allow`.
     pub(crate) fn allowed_are(methods: &'static str) -> Self {
-        Self { cause: Cause::MethodNotAllowed(Some(methods)), challenge_basic: false }
+        Self::because(Cause::MethodNotAllowed(Some(methods)))
     }
 
     /// The same refusal, on a route where a password is taken too.
@@ -48,11 +60,72 @@ impl Refusal {
         self.challenge_basic = true;
         self
     }
+
+    /// The same refusal, under a word of the dialect.
+    #[must_use]
+    pub(crate) fn called(mut self, word: &'static str) -> Self {
+        self.word = Some(word);
+        self
+    }
+
+    /// The fault, if it is one.
+    pub(crate) fn fault(&self) -> Option<&Fault> {
+        match &self.cause {
+            Cause::Fault(fault) => Some(fault),
+            Cause::MethodNotAllowed(_) => None,
+        }
+    }
+
+    /// The status of the answer, the same in every dialect.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.fault().map_or(StatusCode::METHOD_NOT_ALLOWED, |fault| status_of(fault.code()))
+    }
+
+    /// Text for the caller.
+    pub(crate) fn message(&self) -> &str {
+        self.fault().map_or("this path does not take this method; see Allow", Fault::message)
+    }
+
+    /// The single wrong parameters or rows.
+    pub(crate) fn details(&self) -> &[Detail] {
+        self.fault().map_or(&[], Fault::details)
+    }
+
+    /// Adds the headers that say what to do next, the same in every dialect.
+    pub(crate) fn advise(&self, headers: &mut HeaderMap) {
+        if let Cause::MethodNotAllowed(Some(methods)) = self.cause {
+            headers.insert(ALLOW, HeaderValue::from_static(methods));
+        }
+        let known = self.fault().and_then(Fault::retry_after);
+        let expected =
+            matches!(self.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        if let Some(wait) = known.or(expected.then_some(RETRY_LATER)) {
+            headers.insert(RETRY_AFTER, whole_seconds(wait).max(1).into());
+        }
+    }
+}
+
+/// The table from codes to HTTP.
+fn status_of(code: Code) -> StatusCode {
+    match code {
+        Code::Invalid => StatusCode::BAD_REQUEST,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::Forbidden => StatusCode::FORBIDDEN,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::Conflict => StatusCode::CONFLICT,
+        Code::Gone => StatusCode::GONE,
+        Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Code::TooMany | Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        Code::NotReady | Code::Timeout | Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
+        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
 }
 
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
-        Self { cause: Cause::Fault(Arc::new(fault)), challenge_basic: false }
+        Self::because(Cause::Fault(Arc::new(fault)))
     }
 }
 

@@ -1,20 +1,24 @@
 //! Request bodies: read whole and unpacked, within bounds on size, time and the memory of all bodies together.
 
+mod lent;
 mod memory;
 
 use axum::body::Body;
 use bytes::Bytes;
 use flate2::bufread::MultiGzDecoder;
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http_body_util::BodyExt;
+pub(crate) use lent::lend;
 pub(crate) use memory::BodyMemory;
-use memory::{GrowingBody, HeldBody};
+use memory::{Account, GrowingBody, HeldBody};
 use std::io::{ErrorKind, Read};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Sleep;
 use tollbook_kit::fault::{Code, Fault, ResultExt};
+use uuid::Uuid;
 
 /// Bound of bodies with records, packed and unpacked (`natalia.md` section 13).
 pub(crate) const RECORD_BODY_BYTES: usize = 64 * 1024 * 1024;
@@ -26,9 +30,6 @@ const PIECE_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a whole body may take: this long, and a second more for each so many bytes that have arrived.
 const BODY_PATIENCE: Duration = Duration::from_secs(300);
 const BYTES_PER_SECOND: u32 = 64 * 1024;
-/// How long and how much of a refused body is still taken off the wire, so that its sender sees the answer.
-const DISCARD_PATIENCE: Duration = Duration::from_secs(5);
-const DISCARD_BYTES: usize = 256 * 1024 * 1024;
 /// How much is unpacked at a time.
 const PIECE_BYTES: usize = 64 * 1024;
 /// Largest window of a zstd frame, as a power of two: what zstd itself uses up to level 19.
@@ -76,30 +77,27 @@ impl ContentCoding {
 pub(crate) struct RequestBody {
     body: Body,
     announced: Option<usize>,
-    waits_for_continue: bool,
-    ended: bool,
     deadline: Pin<Box<Sleep>>,
-    memory: BodyMemory,
+    account: Arc<Account>,
     held: Option<HeldBody>,
 }
 
 impl RequestBody {
-    pub(crate) fn new(body: Body, headers: &HeaderMap, memory: &BodyMemory) -> Self {
+    /// A body that counts for this holder: the credential of its request, or nil for those without one.
+    pub(crate) fn new(body: Body, headers: &HeaderMap, memory: &BodyMemory, holder: Uuid) -> Self {
         let announced = headers
             .get(CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok())
             .and_then(|text| text.parse().ok());
-        let waits_for_continue = headers.contains_key(EXPECT);
         let deadline = Box::pin(tokio::time::sleep(BODY_PATIENCE));
-        let memory = memory.clone();
-        Self { body, announced, waits_for_continue, ended: false, deadline, memory, held: None }
+        Self { body, announced, deadline, account: memory.account(holder), held: None }
     }
 
     /// Reads the body whole, as it was sent.
     ///
     /// # Errors
     /// `too_large` above `bound`; `invalid` when the sender broke off or fell silent; `timeout` when it took too long
-    /// in all; `unavailable` when the memory of all bodies is used up.
+    /// in all; `unavailable` when the memory of all bodies is used up, `rate_limited` when the holder's share is.
     pub(crate) async fn read(&mut self, bound: usize) -> Result<Bytes, Fault> {
         let whole = self.arrived(bound).await?;
         Ok(self.hold(whole))
@@ -118,9 +116,9 @@ impl RequestBody {
         if coding == ContentCoding::Identity {
             return Ok(self.hold(packed));
         }
-        let memory = self.memory.clone();
+        let account = self.account.clone();
         // Both bodies move there: the work goes on, and holds its memory, even when nobody waits for it any more.
-        let work = move || unpack(coding, &packed.bytes, bound, &memory);
+        let work = move || unpack(coding, &packed.bytes, bound, &account);
         let unpacked = tokio::task::spawn_blocking(work).await.fault("unpacking a body")??;
         Ok(self.hold(unpacked))
     }
@@ -130,10 +128,8 @@ impl RequestBody {
         if announced > bound {
             return Err(too_large(bound));
         }
-        let mut whole = GrowingBody::new(&self.memory, bound);
+        let mut whole = GrowingBody::new(&self.account, bound);
         whole.reserve(announced)?;
-        // From here on a waiting sender has been told to go on.
-        self.waits_for_continue = false;
         while let Some(piece) = self.next_piece().await? {
             if !whole.append(&piece)? {
                 return Err(too_large(bound));
@@ -146,46 +142,19 @@ impl RequestBody {
         self.held.insert(body).bytes.clone()
     }
 
-    /// Takes the rest of a refused body off the wire, within bounds: a sender that is cut off while still sending
-    /// would see a broken connection instead of the answer.
-    pub(crate) async fn discard(&mut self) {
-        if self.waits_for_continue || self.ended {
-            return;
-        }
-        let rest = async {
-            let mut taken = 0;
-            while let Ok(Some(piece)) = self.next_piece().await {
-                taken += piece.len();
-                if taken > DISCARD_BYTES {
-                    break;
-                }
-            }
-        };
-        // Whether it ended or time ran out: the answer is sent now.
-        let _in_time = tokio::time::timeout(DISCARD_PATIENCE, rest).await;
-    }
-
     async fn next_piece(&mut self) -> Result<Option<Bytes>, Fault> {
         loop {
             let frame = tokio::select! {
                 biased;
                 () = self.deadline.as_mut() => {
-                    self.ended = true;
                     return Err(Fault::new(Code::Timeout, "the body took too long; send it in parts"));
                 }
                 frame = tokio::time::timeout(PIECE_PATIENCE, self.body.frame()) => frame,
             };
             match frame {
-                Err(_silent) => {
-                    self.ended = true;
-                    return Err(Fault::malformed("stopped arriving; send it again"));
-                }
-                Ok(None) => {
-                    self.ended = true;
-                    return Ok(None);
-                }
+                Err(_silent) => return Err(Fault::malformed("stopped arriving; send it again")),
+                Ok(None) => return Ok(None),
                 Ok(Some(Err(error))) => {
-                    self.ended = true;
                     return Err(Fault::malformed("broke off; send it again").with_source(error));
                 }
                 Ok(Some(Ok(frame))) => {
@@ -221,11 +190,11 @@ fn unpack(
     coding: ContentCoding,
     packed: &[u8],
     bound: usize,
-    memory: &BodyMemory,
+    account: &Arc<Account>,
 ) -> Result<HeldBody, Fault> {
     let wrong =
         |reason: &'static str| move |error: std::io::Error| Fault::malformed(reason).with_source(error);
-    let mut unpacked = GrowingBody::new(memory, bound);
+    let mut unpacked = GrowingBody::new(account, bound);
     match coding {
         ContentCoding::Identity => {
             if !unpacked.append(packed)? {
@@ -283,7 +252,7 @@ mod tests {
     }
 
     fn unpacked(coding: ContentCoding, packed: &[u8], bound: usize) -> Result<Bytes, Fault> {
-        unpack(coding, packed, bound, &BodyMemory::default()).map(|held| held.bytes)
+        unpack(coding, packed, bound, &BodyMemory::default().account(Uuid::nil())).map(|held| held.bytes)
     }
 
     #[test]
@@ -329,7 +298,8 @@ mod tests {
         let memory = BodyMemory::of(4 * MIB);
         for beside in [0, 1] {
             let produced = Cell::new(0);
-            let body = GrowingBody::new(&memory, RECORD_BODY_BYTES).with_as_much_beside(beside);
+            let body =
+                GrowingBody::new(&memory.account(Uuid::nil()), RECORD_BODY_BYTES).with_as_much_beside(beside);
             let error = read_bounded(Bomb(&produced), body, |_| unreachable!()).map(|_| ()).unwrap_err();
             assert_eq!(error.code(), Code::Unavailable);
             assert!(produced.get() <= 4 * MIB / (1 + beside), "{} bytes", produced.get());
@@ -344,8 +314,10 @@ mod tests {
             (ContentCoding::Gzip, gzip(&vec![0; 2 * MIB])),
             (ContentCoding::Zstd, zstd::encode_all(&vec![0; 2 * MIB][..], 3).unwrap()),
         ] {
-            let bombs = (0..16).map(|_| {
-                let mut body = RequestBody::new(Body::from(packed.clone()), &HeaderMap::new(), &memory);
+            let bombs = (0..16).map(|sender| {
+                let sender = Uuid::from_u128(sender);
+                let mut body =
+                    RequestBody::new(Body::from(packed.clone()), &HeaderMap::new(), &memory, sender);
                 async move { body.read_unpacked(coding, RECORD_BODY_BYTES).await.map(|bytes| (bytes, body)) }
             });
             let (taken, refused): (Vec<_>, Vec<_>) =
@@ -365,11 +337,11 @@ mod tests {
         let memory = BodyMemory::of(8 * MIB);
         let headers = HeaderMap::from_iter([(CONTENT_LENGTH, (5 * MIB).into())]);
         let silent = || Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
-        let mut first = RequestBody::new(silent(), &headers, &memory);
+        let mut first = RequestBody::new(silent(), &headers, &memory, Uuid::from_u128(1));
         let mut reading = Box::pin(first.read(RECORD_BODY_BYTES));
         assert!(futures::poll!(reading.as_mut()).is_pending());
         assert_eq!(memory.free(), 3 * MIB);
-        let mut second = RequestBody::new(silent(), &headers, &memory);
+        let mut second = RequestBody::new(silent(), &headers, &memory, Uuid::from_u128(2));
         assert_eq!(second.read(RECORD_BODY_BYTES).await.unwrap_err().code(), Code::Unavailable);
         drop(reading);
         assert_eq!(memory.free(), 8 * MIB);
@@ -383,7 +355,8 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; bytes]))
             });
-            let mut body = RequestBody::new(Body::from_stream(pieces), &HeaderMap::new(), &memory);
+            let mut body =
+                RequestBody::new(Body::from_stream(pieces), &HeaderMap::new(), &memory, Uuid::nil());
             let start = tokio::time::Instant::now();
             assert!(body.deadline.deadline() > start + BODY_PATIENCE - Duration::from_secs(1));
             body.deadline.as_mut().reset(start + Duration::from_millis(60));

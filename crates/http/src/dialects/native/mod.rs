@@ -1,11 +1,12 @@
 //! The native dialect, `/api/v1` (`natalia.md`).
 //!
-//! `requests` turns words into use cases' arguments, `responses` turns outcomes into words, `errors` renders refusals,
-//! `routes` joins them.
+//! `gate` asks who is there, `requests` turns words into use cases' arguments, `responses` turns outcomes into words,
+//! `errors` renders refusals, `routes` joins them.
 
 pub(crate) mod errors;
+mod gate;
 mod requests;
 mod responses;
 mod routes;
 
-pub(crate) use routes::routes;
+pub(crate) use routes::{api_routes, root_routes};

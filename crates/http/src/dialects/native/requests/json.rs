@@ -1,4 +1,4 @@
-//! JSON bodies, and the definition of a source among them.
+//! JSON bodies: which types they may have, and how they are read.
 
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;

@@ -1,0 +1,57 @@
+//! Direct exports and estimates.
+
+use super::super::requests::export;
+use super::super::{gate, responses};
+use super::{Answer, Segment, Shared, dataset};
+use crate::api::Api;
+use crate::breaker::Breaker;
+use crate::query::Parameters;
+use crate::refusal::Refusal;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::routing::any;
+use http::request::Parts;
+use std::sync::Arc;
+use tollbook_app::exports::ExportQuery;
+use tollbook_model::access::Caller;
+
+pub(super) fn routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/{dataset}/export", any(no_method).get(get).head(head))
+        .route("/{dataset}/export/estimate", any(no_method).get(estimate))
+}
+
+async fn get(State(api): Shared, dataset: Segment, request: Request) -> Answer {
+    let (parts, _) = request.into_parts();
+    let (caller, query) = query(&api, dataset, &parts).await?;
+    let (format, formula_guard) = (query.format, query.formula_guard);
+    let export = api.app.exports.direct(&caller, query).await?;
+    let breaker = parts.extensions.get::<Breaker>().cloned();
+    Ok(responses::export::export(export, format, formula_guard, breaker))
+}
+
+async fn head(State(api): Shared, dataset: Segment, request: Request) -> Answer {
+    let (parts, _) = request.into_parts();
+    let (caller, query) = query(&api, dataset, &parts).await?;
+    let head = api.app.exports.head(&caller, &query).await?;
+    Ok(responses::export::head(&head, query.format, query.formula_guard))
+}
+
+async fn estimate(State(api): Shared, dataset: Segment, request: Request) -> Answer {
+    let (parts, _) = request.into_parts();
+    let (caller, query) = query(&api, dataset, &parts).await?;
+    Ok(responses::export::estimate(api.app.exports.estimate(&caller, query).await?))
+}
+
+async fn query(api: &Api, name: Segment, parts: &Parts) -> Result<(Caller, ExportQuery), Refusal> {
+    let dataset = dataset(name)?;
+    let caller = gate::caller(api, parts).await?;
+    api.app.exports.permit(&caller, dataset).await?;
+    let query = export::decode(dataset, Parameters::parse(parts.uri.query()), api.clock.now_ms())?;
+    Ok((caller, query))
+}
+
+/// A path that names nothing is not found, whatever the method: so the name is looked at before the method is refused.
+async fn no_method(name: Segment) -> Refusal {
+    dataset(name).map_or_else(|refusal| refusal, |_| Refusal::allowed_are("GET,HEAD"))
+}

@@ -1,0 +1,168 @@
+//! The realms: where clients log in, stay logged in and log out (`omilia.md` section 2.3), with errors as OAuth 2.0
+//! writes them.
+//!
+//! Who may log in is decided in `app`. Passwords and tokens never appear in an error.
+
+use super::token_request::{Form, Grant};
+use crate::api::Api;
+use crate::body::{JSON_BODY_BYTES, RequestBody};
+use crate::exchange::Exchange;
+use crate::limits::Public;
+use crate::refusal::Refusal;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA};
+use http::request::Parts;
+use http::{HeaderValue, StatusCode};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use tollbook_app::logins;
+use tollbook_kit::fault::{Code, Fault};
+use uuid::Uuid;
+
+/// The realms that there are. They are one and the same, as vendors use different names for it.
+const REALMS: [&str; 2] = ["master", "ocp"];
+/// The only client.
+const CLIENT: &str = "ocp";
+
+type Realm = Result<Path<String>, PathRejection>;
+type Answer = Result<Response, Refusal>;
+
+pub(super) fn routes() -> Router<Arc<Api>> {
+    let realm = "/auth/realms/{realm}/protocol/openid-connect";
+    Router::new()
+        .route(&format!("{realm}/token"), any(only_post).post(token))
+        .route(&format!("{realm}/logout"), any(only_post).post(logout))
+        .route(&format!("{realm}/certs"), any(only_get).get(certs))
+}
+
+async fn token(State(api): State<Arc<Api>>, realm: Realm, _: Public, request: Request) -> Answer {
+    let realm = known(realm)?;
+    let issuer = api.public(&format!("/auth/realms/{realm}"));
+    let (parts, body) = request.into_parts();
+    let address = Exchange::of(&parts.extensions)?.address;
+    let mut form = form(&api, &parts, body).await?;
+    let grant = form.grant()?;
+    let client = client(&mut form)?;
+    let logins = &api.app.logins;
+    let granted = match grant {
+        Grant::Password => {
+            let (username, password) = (form.required("username")?, form.required("password")?);
+            let otp = form.optional("otp")?;
+            let password = tollbook_kit::secret::Secret::new(password);
+            logins.log_in(logins::PasswordLogin { issuer, client, username, password, otp, address }).await?
+        }
+        Grant::RefreshToken => {
+            logins.refresh(issuer, client, &form.required("refresh_token")?, address).await?
+        }
+        Grant::ClientCredentials if !api.client_credentials => {
+            let text = "exchanging a token is switched off here; send it as it is, or log in";
+            return Err(Refusal::from(Fault::new(Code::Invalid, text)).called("unauthorized_client"));
+        }
+        Grant::ClientCredentials => {
+            logins.exchange(issuer, client, &form.required("client_secret")?, address).await?
+        }
+    };
+    Ok(secret(StatusCode::OK, &granted_view(&granted)))
+}
+
+async fn logout(State(api): State<Arc<Api>>, realm: Realm, _: Public, request: Request) -> Answer {
+    known(realm)?;
+    let (parts, body) = request.into_parts();
+    let address = Exchange::of(&parts.extensions)?.address;
+    let mut form = form(&api, &parts, body).await?;
+    client(&mut form)?;
+    api.app.logins.log_out(&form.required("refresh_token")?, address).await?;
+    Ok((StatusCode::NO_CONTENT, [(CACHE_CONTROL, "no-store")]).into_response())
+}
+
+async fn certs(State(api): State<Arc<Api>>, realm: Realm, _: Public) -> Answer {
+    known(realm)?;
+    let shared = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "public, max-age=300")];
+    Ok((shared, api.app.logins.published_keys().to_string()).into_response())
+}
+
+// A realm that is not there is not found, whatever the method.
+
+async fn only_post(realm: Realm) -> Refusal {
+    known(realm).map_or_else(|refusal| refusal, |_| Refusal::allowed_are("POST"))
+}
+
+async fn only_get(realm: Realm) -> Refusal {
+    known(realm).map_or_else(|refusal| refusal, |_| Refusal::allowed_are("GET,HEAD"))
+}
+
+fn known(realm: Realm) -> Result<&'static str, Refusal> {
+    let given = realm.ok().map(|Path(name)| name);
+    let known = REALMS.into_iter().find(|name| given.as_deref() == Some(name));
+    known.ok_or_else(|| Refusal::not_found("there is no such realm; use master or ocp"))
+}
+
+async fn form(api: &Api, parts: &Parts, body: Body) -> Result<Form, Refusal> {
+    // Whoever logs in has no credential yet; all of them share one holder's memory.
+    let mut body = RequestBody::new(body, &parts.headers, &api.body_memory, Uuid::nil());
+    let kind = Form::kind(&parts.headers)?;
+    Ok(Form::parse(kind, &body.read(JSON_BODY_BYTES).await?)?)
+}
+
+fn client(form: &mut Form) -> Result<String, Refusal> {
+    let client = form.required("client_id")?;
+    if client == CLIENT {
+        return Ok(client);
+    }
+    let fault = Fault::new(Code::Unauthenticated, "there is no such client; send client_id=ocp");
+    Err(Refusal::from(fault).called("invalid_client"))
+}
+
+fn granted_view(grant: &logins::Grant) -> Value {
+    let mut view = Map::new();
+    view.insert("access_token".into(), grant.access_token.reveal().as_str().into());
+    view.insert("expires_in".into(), grant.expires_in.as_secs().into());
+    let left = grant.refresh.as_ref().map_or(0, |(_, left)| left.as_secs());
+    view.insert("refresh_expires_in".into(), left.into());
+    if let Some((token, _)) = &grant.refresh {
+        view.insert("refresh_token".into(), token.reveal().as_str().into());
+    }
+    view.insert("token_type".into(), "bearer".into());
+    view.insert("not-before-policy".into(), 0.into());
+    view.insert("session_state".into(), grant.session.to_string().into());
+    view.insert("scope".into(), "openid".into());
+    Value::Object(view)
+}
+
+/// The document of a refusal.
+pub(crate) fn render(refusal: &Refusal) -> Response {
+    let word = refusal.word.unwrap_or_else(|| word_of(refusal));
+    let document = json!({"error": word, "error_description": refusal.message()});
+    let mut response = secret(refusal.status(), &document);
+    refusal.advise(response.headers_mut());
+    response
+}
+
+/// The word of RFC 6749 for what has none of its own; where that has none either, one that says it.
+fn word_of(refusal: &Refusal) -> &'static str {
+    match refusal.status() {
+        StatusCode::UNAUTHORIZED => "invalid_grant",
+        StatusCode::FORBIDDEN => "access_denied",
+        StatusCode::NOT_FOUND => "not_found",
+        StatusCode::TOO_MANY_REQUESTS => "too_many_requests",
+        StatusCode::SERVICE_UNAVAILABLE => "temporarily_unavailable",
+        status if status.is_server_error() => "server_error",
+        _ => "invalid_request",
+    }
+}
+
+/// An answer that nobody may keep.
+fn secret(status: StatusCode, document: &Value) -> Response {
+    let mut response = Response::new(Body::from(document.to_string()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}
