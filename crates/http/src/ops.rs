@@ -1,9 +1,14 @@
-//! Health and readiness, for whoever supervises the process. No credential is needed.
+//! Health, readiness and numbers, for whoever supervises the process. No credential is needed; the numbers have a port of
+//! their own.
 
 use crate::api::Api;
+use crate::metrics::Render;
 use crate::refusal::Refusal;
+use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +32,17 @@ pub(crate) async fn ready(State(api): State<Arc<Api>>) -> Result<Response, Refus
         Err(_) => return Err(not_ready("the control database does not answer in time").into()),
     }
     Ok(answer("{\"status\":\"ready\"}\n"))
+}
+
+/// What there is on the port of the numbers, and nothing else.
+pub(crate) fn metrics_routes(render: Render) -> Router {
+    let metrics = async move || {
+        ([(CONTENT_TYPE, "text/plain; version=0.0.4"), (CACHE_CONTROL, "no-store")], render()).into_response()
+    };
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(health))
+        .fallback(async || StatusCode::NOT_FOUND)
 }
 
 fn answer(text: &'static str) -> Response {

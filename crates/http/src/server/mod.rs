@@ -2,33 +2,46 @@
 //!
 //! An own loop, because `axum::serve` bounds neither the time of headers nor the number of connections.
 
-mod stream;
+mod conversation;
+mod guarded;
+mod places;
+mod running;
+mod transport;
+mod wire;
 
 use crate::api::Api;
-use crate::breaker::Breaker;
+use crate::config::HttpConfig;
+use crate::metrics::{ConnectionNumbers, Render};
+use crate::ops;
+use crate::proxies::is_trusted;
 use crate::router::router;
 use axum::Router;
-use axum::body::Body;
-use http::{Request, Version};
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use conversation::Conversations;
+use places::Places;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use stream::GuardedStream;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tollbook_kit::fault::Fault;
 use tollbook_kit::supervise::StopToken;
-use tower::ServiceExt;
+
+/// How often the numbers are written down when nobody reads them.
+const CLEARING_PAUSE: Duration = Duration::from_secs(5);
+/// Connections at once of those who read the numbers.
+const MOST_METRICS_READERS: usize = 64;
+/// Requests cut by a stop that are named one by one.
+const MOST_NAMED: usize = 100;
 
 /// Bounds of connections.
 #[derive(Debug, Clone)]
 pub struct ConnectionLimits {
-    /// Connections at once; further ones wait in the system's queue.
+    /// Connections at once. When there are more, those that wait the longest for their next request give way.
     pub most_connections: usize,
-    /// How long a connection may take to send the headers of its next request.
+    /// Connections at once of one address (of one /64 in IPv6), trusted proxies excepted; none: a quarter of all.
+    pub most_of_address: Option<usize>,
+    /// How long a connection may take to shake hands, and to send the headers of its next request.
     pub header_patience: Duration,
     /// How long a reader may take nothing of an answer before he is taken for gone.
     pub reader_patience: Duration,
@@ -38,98 +51,150 @@ impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             most_connections: 10_000,
+            most_of_address: None,
             header_patience: Duration::from_secs(10),
             reader_patience: Duration::from_secs(120),
         }
     }
 }
 
-/// Answers requests on `listener` until the API's stop token says otherwise; then finishes what is under way.
+impl ConnectionLimits {
+    fn places(&self) -> Arc<Places> {
+        let of_address = self.most_of_address.unwrap_or(self.most_connections / 4);
+        Places::new(self.most_connections, of_address.max(1))
+    }
+}
+
+/// Answers requests on `listener`, through TLS if there is any, until the API's stop token says otherwise; then finishes
+/// what is under way. What is cut off before it is finished is named in the log.
 ///
 /// # Errors
 /// None: what fails is a connection, never the listener as a whole.
-pub async fn serve(listener: TcpListener, api: Api, limits: ConnectionLimits) -> Result<(), Fault> {
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    api: Api,
+    config: HttpConfig,
+) -> Result<(), Fault> {
     let stop = api.stop.clone();
-    let router = router(Arc::new(api));
-    let builder = Arc::new(builder(&limits));
-    let room = Arc::new(Semaphore::new(limits.most_connections));
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            Some(_ended) = connections.join_next() => continue,
-            accepted = accept(&listener, &room) => accepted,
-        };
-        let Some((stream, place)) = accepted else { continue };
-        let (router, builder, limits, stop) = (router.clone(), builder.clone(), limits.clone(), stop.clone());
-        connections.spawn(async move {
-            let _place = place;
-            converse(stream, router, &builder, &limits, &stop).await;
-        });
-    }
-    drop(listener);
-    while connections.join_next().await.is_some() {}
+    let router = router(Arc::new(api)).layer(axum::middleware::from_fn(running::note_route));
+    let HttpConfig { connections: limits, trusted_proxies, .. } = config;
+    let door = Door {
+        listener,
+        places: limits.places(),
+        is_proxy: Box::new(move |peer| is_trusted(peer.ip().to_canonical(), &trusted_proxies)),
+        numbers: ConnectionNumbers::of_process(),
+        stop: stop.clone(),
+    };
+    let tls = tls.map(TlsAcceptor::from);
+    let conversations = Conversations::new(router, tls, limits, door.numbers.clone(), stop);
+    door.keep(conversations).await;
     Ok(())
 }
 
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = room.clone().acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, _)) => Some((stream, place)),
-        Err(error) => {
-            // Mostly "too many open files": without a pause this would spin until some are closed.
-            tracing::warn!(%error, "could not accept a connection");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            None
-        }
-    }
-}
-
-fn builder(limits: &ConnectionLimits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_patience);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(100)
-        .keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(Duration::from_secs(20));
-    builder
-}
-
-/// Serves one connection to its end.
-async fn converse(
-    stream: TcpStream,
-    router: Router,
-    builder: &auto::Builder<TokioExecutor>,
-    limits: &ConnectionLimits,
-    stop: &StopToken,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "connection lost before its first request");
-        return;
-    }
-    let breaker = Breaker::default();
-    let io = TokioIo::new(GuardedStream::new(stream, limits, breaker.clone()));
-    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        // HTTP/2 tells the end of each answer itself, and other answers share the connection.
-        if request.version() < Version::HTTP_2 {
-            request.extensions_mut().insert(breaker.clone());
-        }
-        router.clone().oneshot(request.map(Body::new))
-    });
-    let mut connection = std::pin::pin!(builder.serve_connection(io, service));
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+/// Answers `GET /metrics` with what `render` writes, and `GET /healthz`, until told to stop. Whoever can reach `listener`
+/// can read them.
+///
+/// # Errors
+/// None: what fails is a connection, never the listener as a whole.
+pub async fn serve_metrics(listener: TcpListener, render: Render, stop: StopToken) -> Result<(), Fault> {
+    let limits = ConnectionLimits {
+        most_connections: MOST_METRICS_READERS,
+        most_of_address: Some(MOST_METRICS_READERS),
+        ..ConnectionLimits::default()
     };
-    if let Err(error) = ended {
-        tracing::debug!(error, "connection ended early");
+    let router: Router = ops::metrics_routes(render.clone());
+    let door = Door {
+        listener,
+        places: limits.places(),
+        is_proxy: Box::new(|_| false),
+        numbers: ConnectionNumbers::of_process(),
+        stop: stop.clone(),
+    };
+    let conversations = Conversations::new(router, None, limits, door.numbers.clone(), stop);
+    tokio::select! {
+        () = door.keep(conversations) => {}
+        () = clear(&render) => {}
+    }
+    Ok(())
+}
+
+/// Without readers, what the histograms gather would grow for ever.
+async fn clear(render: &Render) {
+    loop {
+        tokio::time::sleep(CLEARING_PAUSE).await;
+        drop(render());
+    }
+}
+
+/// Where connections come in.
+struct Door {
+    listener: TcpListener,
+    places: Arc<Places>,
+    is_proxy: Box<dyn Fn(SocketAddr) -> bool + Send + Sync>,
+    numbers: ConnectionNumbers,
+    stop: StopToken,
+}
+
+impl Door {
+    /// Takes connections in, until told to stop and the last has ended.
+    async fn keep(self, conversations: Conversations) {
+        let conversations = Arc::new(conversations);
+        let mut connections = JoinSet::new();
+        // Dropped before the connections are, also when this task is aborted.
+        let _late = NamesTheLate(self.places.clone());
+        while let Some((socket, peer)) = self.next().await {
+            while connections.try_join_next().is_some() {}
+            let place = tokio::select! {
+                () = self.stop.cancelled() => break,
+                place = self.places.take(peer, (self.is_proxy)(peer)) => place,
+            };
+            let Some(place) = place else {
+                self.numbers.turned_away.increment(1);
+                continue;
+            };
+            let conversations = conversations.clone();
+            connections.spawn(async move { conversations.converse(socket, place).await });
+        }
+        drop(self.listener);
+        while connections.join_next().await.is_some() {}
+    }
+
+    /// The next connection; none after the stop.
+    async fn next(&self) -> Option<(TcpStream, SocketAddr)> {
+        loop {
+            let accepted = tokio::select! {
+                () = self.stop.cancelled() => return None,
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok(connection) => return Some(connection),
+                Err(error) => {
+                    // Mostly "too many open files": without a pause this would spin until some are closed.
+                    tracing::warn!(%error, "could not accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+}
+
+/// Names in the log, when the listener ends, the requests that end with it.
+struct NamesTheLate(Arc<Places>);
+
+impl Drop for NamesTheLate {
+    fn drop(&mut self) {
+        let late = self.0.running();
+        for (peer, running) in late.iter().take(MOST_NAMED) {
+            let (method, route) = (running.method, running.route());
+            let age_s = running.age().as_secs_f64();
+            tracing::warn!(method, route, %peer, age_s, "a request is cut off by the stop");
+        }
+        if late.len() > MOST_NAMED {
+            tracing::warn!(
+                requests = late.len(),
+                "more requests are cut off by the stop than are named here"
+            );
+        }
     }
 }

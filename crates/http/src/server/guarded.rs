@@ -1,69 +1,52 @@
-//! A TCP stream with patience: bounded waits for the first bytes and for a reader, and an end that shows when an
-//! answer was broken off.
+//! The plain text of one connection, guarded at both ends: a bounded wait for the first bytes, and an end that shows when
+//! an answer was broken off.
 
-use super::ConnectionLimits;
+use super::transport::Transport;
 use crate::breaker::Breaker;
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 /// Length of what tells HTTP/2 from HTTP/1; until it is read, no header time-out runs yet.
 const PREFACE_BYTES: usize = 24;
 
-/// The stream of one connection.
+/// What requests are read from and answers are written to.
 pub(super) struct GuardedStream {
-    stream: TcpStream,
+    transport: Transport,
     /// Bytes that must arrive before the deadline; none once they have, or an answer is being written.
     opening: Option<(usize, Pin<Box<Sleep>>)>,
-    stalled: Option<Pin<Box<Sleep>>>,
-    reader_patience: Duration,
     breaker: Breaker,
     /// Would the kernel reset the connection at its end?
     resets: bool,
 }
 
 impl GuardedStream {
-    pub(super) fn new(stream: TcpStream, limits: &ConnectionLimits, breaker: Breaker) -> Self {
-        let deadline = Box::pin(tokio::time::sleep(limits.header_patience));
-        let reader_patience = limits.reader_patience;
-        let opening = Some((PREFACE_BYTES, deadline));
-        Self { stream, opening, stalled: None, reader_patience, breaker, resets: false }
+    pub(super) fn new(transport: Transport, header_patience: Duration, breaker: Breaker) -> Self {
+        let opening = Some((PREFACE_BYTES, Box::pin(tokio::time::sleep(header_patience))));
+        Self { transport, opening, breaker, resets: false }
     }
 
     /// Has the kernel reset the connection at its end, if an answer is under way.
     fn arm(&mut self) -> Result<()> {
         if !self.resets && !self.breaker.at_rest() {
-            self.stream.set_zero_linger()?;
+            self.transport.socket().set_zero_linger()?;
             self.resets = true;
         }
         Ok(())
     }
 
-    /// Everything is written: lets the connection end in peace again, if that was the end of the answer.
+    /// Everything is written, down to the wire: lets the connection end in peace again, if that was the end of the
+    /// answer.
     fn disarm(&mut self) -> Result<()> {
         if self.breaker.written() && self.resets {
             #[allow(deprecated, reason = "it is deprecated for the waiting, and none is asked for")]
-            self.stream.set_linger(None)?;
+            self.transport.socket().set_linger(None)?;
             self.resets = false;
         }
         Ok(())
-    }
-
-    fn watch_reader(&mut self, cx: &mut Context<'_>, written: Poll<Result<usize>>) -> Poll<Result<usize>> {
-        self.opening = None;
-        if written.is_ready() {
-            self.stalled = None;
-            return written;
-        }
-        let patience = self.reader_patience;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-        ready!(stalled.as_mut().poll(cx));
-        self.breaker.break_connection();
-        Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "the reader takes nothing any more")))
     }
 }
 
@@ -79,7 +62,7 @@ impl AsyncRead for GuardedStream {
             )));
         }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        ready!(Pin::new(&mut this.transport).poll_read(cx, buf))?;
         let arrived = buf.filled().len() - before;
         if let Some((left, _)) = &mut this.opening {
             *left = left.saturating_sub(arrived);
@@ -94,8 +77,8 @@ impl AsyncRead for GuardedStream {
 impl AsyncWrite for GuardedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
         self.arm()?;
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.watch_reader(cx, written)
+        self.opening = None;
+        Pin::new(&mut self.transport).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -104,25 +87,25 @@ impl AsyncWrite for GuardedStream {
         bufs: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
         self.arm()?;
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.watch_reader(cx, written)
+        self.opening = None;
+        Pin::new(&mut self.transport).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.transport.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        ready!(Pin::new(&mut self.transport).poll_flush(cx))?;
         Poll::Ready(self.disarm())
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         if !self.breaker.at_rest() {
-            // An orderly end would say that the answer is whole.
+            // An orderly end, of TCP or of TLS, would say that the answer is whole.
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut self.transport).poll_shutdown(cx)
     }
 }
 

@@ -1,0 +1,200 @@
+//! A request under way: what it is, for those who ask what is late, and whether its answer is taken, for those who do not
+//! wait for ever. It ends with the last byte of its answer, or when the connection does.
+
+use super::places::Line;
+use crate::dialects::Dialect;
+use crate::metrics::{self, Answered};
+use ::metrics::Gauge;
+use axum::body::{Body, HttpBody};
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{Method, StatusCode, Version};
+use hyper::body::{Frame, SizeHint};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The slowest reader for whom an answer over HTTP/2 is kept, in bytes per second.
+const SLOWEST_READER: u64 = 1024;
+/// The reader has nothing to take for now.
+const NOTHING_DUE: u64 = 0;
+
+/// What is known of a request under way.
+pub(crate) struct Running {
+    /// Its method, "other" for those nobody knows.
+    pub(super) method: &'static str,
+    dialect: Dialect,
+    route: OnceLock<Box<str>>,
+    begun: Instant,
+    status: AtomicU16,
+    reader: Reader,
+}
+
+/// Over HTTP/1 a reader that takes nothing shows on the wire. Over HTTP/2 he holds back one answer while the wire stays
+/// alive.
+struct Reader {
+    is_watched: bool,
+    patience: Duration,
+    /// When the piece of the answer that waits for him is due, in milliseconds since the request began.
+    due_ms: AtomicU64,
+}
+
+impl Running {
+    /// A request that begins now. Its reader may take nothing for as long as `reader_patience`.
+    pub(super) fn new(method: &Method, path: &str, version: Version, reader_patience: Duration) -> Arc<Self> {
+        let is_watched = version >= Version::HTTP_2;
+        Arc::new(Self {
+            method: metrics::method(method),
+            dialect: Dialect::of(path),
+            route: OnceLock::new(),
+            begun: Instant::now(),
+            status: AtomicU16::new(0),
+            reader: Reader { is_watched, patience: reader_patience, due_ms: AtomicU64::new(NOTHING_DUE) },
+        })
+    }
+
+    /// The template of its route, "none" while none is known.
+    pub(super) fn route(&self) -> &str {
+        self.route.get().map_or("none", AsRef::as_ref)
+    }
+
+    /// For how long it has been under way.
+    pub(super) fn age(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// The dialect in which it is answered.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Has its reader taken nothing for too long?
+    pub(super) fn is_stalled(&self) -> bool {
+        let due = self.reader.due_ms.load(Ordering::Relaxed);
+        due != NOTHING_DUE && self.age() > Duration::from_millis(due)
+    }
+
+    /// So many bytes of the answer wait for the reader.
+    fn reader_has(&self, bytes: usize) {
+        if self.reader.is_watched {
+            let time = Duration::from_secs(bytes as u64 / SLOWEST_READER);
+            let due = self.age() + self.reader.patience + time;
+            self.reader.due_ms.store(due.as_millis() as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn reader_took(&self) {
+        self.reader.due_ms.store(NOTHING_DUE, Ordering::Relaxed);
+    }
+}
+
+/// Notes the route of a request. Runs inside the router: only there it is known.
+pub(super) async fn note_route(request: Request, next: Next) -> Response {
+    let extensions = request.extensions();
+    if let (Some(running), Some(route)) = (extensions.get::<Arc<Running>>(), extensions.get::<MatchedPath>())
+        // The router's own word for "anything else".
+        && !route.as_str().contains("__private")
+    {
+        running.route.get_or_init(|| route.as_str().into());
+    }
+    next.run(request).await
+}
+
+/// Keeps a request among those under way, and has it measured at its end.
+pub(super) struct UnderWay {
+    pub(super) running: Arc<Running>,
+    line: Arc<Line>,
+    in_flight: Gauge,
+}
+
+impl UnderWay {
+    pub(super) fn begin(running: Arc<Running>, line: Arc<Line>, in_flight: Gauge) -> Self {
+        line.begin(running.clone());
+        in_flight.increment(1.0);
+        Self { running, line, in_flight }
+    }
+
+    /// The head of its answer is ready; `body` follows.
+    pub(super) fn answered(self, status: StatusCode, body: Body) -> WatchedBody {
+        self.running.status.store(status.as_u16(), Ordering::Relaxed);
+        self.running.reader_has(0);
+        WatchedBody { body, under_way: self }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.line.end(&self.running);
+        self.in_flight.decrement(1.0);
+        let Running { method, dialect, status, .. } = &*self.running;
+        metrics::answered(&Answered {
+            dialect: dialect.name(),
+            route: self.running.route(),
+            method,
+            status: status.load(Ordering::Relaxed),
+            took: self.running.age(),
+        });
+    }
+}
+
+/// The body of an answer: as long as it is there, its request is under way.
+pub(super) struct WatchedBody {
+    body: Body,
+    under_way: UnderWay,
+}
+
+impl HttpBody for WatchedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.under_way.running.reader_took();
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame {
+            self.under_way.running.reader_has(frame.data_ref().map_or(0, Bytes::len));
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_readers_that_take_nothing_over_http_2_are_stalled() {
+        let patience = Duration::from_secs(10);
+        for (version, bytes, waits, wanted) in [
+            (Version::HTTP_11, 0, 1000, false),
+            (Version::HTTP_2, 0, 9, false),
+            (Version::HTTP_2, 0, 11, true),
+            (Version::HTTP_2, 20 * 1024, 29, false),
+            (Version::HTTP_2, 20 * 1024, 31, true),
+        ] {
+            let running = Running::new(&Method::GET, "/", version, patience);
+            tokio::time::advance(Duration::from_secs(100)).await;
+            assert!(!running.is_stalled(), "there is nothing to take yet");
+            running.reader_has(bytes);
+            tokio::time::advance(Duration::from_secs(waits)).await;
+            assert_eq!(running.is_stalled(), wanted, "{version:?} {bytes} {waits}");
+            running.reader_took();
+            assert!(!running.is_stalled(), "the engine is slow, not the reader");
+        }
+    }
+}
