@@ -1,15 +1,20 @@
 //! The HTTP client of the command line: sends bodies to a Tollbook server and fetches exports, with a bearer token.
 //!
-//! Plain HTTP only so far. It never retries: whoever sends knows what may be sent twice, and keeps the schedule. Calls
-//! to addresses that tenants choose do not go through here.
+//! It never retries: whoever sends knows what may be sent twice, and keeps the schedule; [`was_never_reached`] tells him
+//! whether anything can have arrived. Calls to addresses that tenants choose do not go through here.
 
+use crate::tls;
 use bytes::Bytes;
 use http::{HeaderName, Method, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use std::error::Error;
+use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tollbook_kit::fault::{Code, Fault, ResultExt};
@@ -28,7 +33,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct ApiClient {
     base_url: String,
     token: Secret<String>,
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 /// What the server answered.
@@ -59,38 +64,31 @@ impl ApiReply {
 }
 
 impl ApiClient {
-    /// A client of the server at `base_url` (`http://host:port`, a path in front of the API may follow).
+    /// A client of the server at `base_url` (`https://host:port` or `http://host:port`, a path in front of the API may
+    /// follow). Certificates of the machine's authorities are trusted, and of those in `ca_file` (PEM).
     ///
     /// # Errors
-    /// `invalid`: the address is not one, or asks for TLS, which this build does not speak yet.
-    pub fn new(base_url: &str, token: Secret<String>) -> Result<Self, Fault> {
+    /// `invalid`: the address is not one (parameter `server`), or the file is of no use (parameter `ca_file`).
+    pub fn new(base_url: &str, token: Secret<String>, ca_file: Option<&Path>) -> Result<Self, Fault> {
         let wrong = |reason: &str| Fault::parameter("server", reason);
         let uri: http::Uri =
-            base_url.parse().map_err(|_| wrong("must be an address such as http://127.0.0.1:8443"))?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => {
-                return Err(wrong(
-                    "https is not spoken by this client yet: use http, through a tunnel where it leaves the machine",
-                ));
-            }
-            _ => return Err(wrong("must begin with http://")),
+            base_url.parse().map_err(|_| wrong("must be an address such as https://cdr.example.net:8443"))?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) {
+            return Err(wrong("must begin with https:// or http://"));
         }
         if uri.host().is_none_or(str::is_empty) || uri.query().is_some() {
-            return Err(wrong("must be an address without a query, such as http://127.0.0.1:8443"));
+            return Err(wrong("must be an address without a query, such as https://cdr.example.net:8443"));
         }
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let client = Client::builder(TokioExecutor::new()).build(connector);
+        let client = Client::builder(TokioExecutor::new()).build(connector(ca_file)?);
         Ok(Self { base_url: base_url.trim_end_matches('/').to_owned(), token, client })
     }
 
     /// Sends one request and reads its reply whole. `path_and_query` begins with `/`.
     ///
     /// # Errors
-    /// `unavailable` or `timeout`: no reply came, asking again may help (what was sent may have arrived).
-    /// `too_large`: the reply is over 16 MiB. A status of any kind is no error.
+    /// `unavailable` or `timeout`: no reply came, asking again may help; what was sent may have arrived unless
+    /// [`was_never_reached`] says that it cannot. `invalid`: the server's certificate is not trusted. `too_large`: the
+    /// reply is over 16 MiB. A status of any kind is no error.
     pub async fn send(
         &self,
         method: Method,
@@ -163,14 +161,63 @@ impl ApiClient {
         })?;
         match tokio::time::timeout(ANSWER_TIMEOUT, self.client.request(request)).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(Fault::new(
-                Code::Unavailable,
-                "the server cannot be reached: check the address and that it runs",
-            )
-            .with_source(error)),
+            Ok(Err(error)) => Err(self.no_reply(error)),
             Err(_) => Err(Fault::new(Code::Timeout, "the server did not answer in time: try again")),
         }
     }
+
+    fn no_reply(&self, error: hyper_util::client::legacy::Error) -> Fault {
+        if tls::is_distrust(&error) {
+            let reason = "has a certificate that is not trusted: give the file of its certificate authority";
+            return Fault::parameter("server", reason).with_source(NeverReached(error));
+        }
+        if !error.is_connect() {
+            let text = "the server broke off without an answer: what was sent may have arrived";
+            return Fault::new(Code::Unavailable, text).with_source(error);
+        }
+        let mut text = format!("the server at {} cannot be reached", self.base_url);
+        if let Some(cause) = tls::causes(&error).last() {
+            text.push_str(&format!(" ({})", cause.to_string().to_lowercase()));
+        }
+        text.push_str(": check the address and that it runs");
+        Fault::new(Code::Unavailable, text).with_source(NeverReached(error))
+    }
+}
+
+/// Connections to servers with certificates of the machine's authorities, or of those in the file.
+fn connector(ca_file: Option<&Path>) -> Result<HttpsConnector<HttpConnector>, Fault> {
+    let mut roots = tls::machine_roots();
+    if let Some(ca_file) = ca_file {
+        tls::add_file(&mut roots, ca_file)?;
+    }
+    let mut plain = HttpConnector::new();
+    plain.enforce_http(false);
+    plain.set_nodelay(true);
+    plain.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    let builder = HttpsConnectorBuilder::new().with_tls_config(tls::client_config(roots));
+    Ok(builder.https_or_http().enable_http1().wrap_connector(plain))
+}
+
+/// The request cannot have arrived: no connection to the server came about.
+#[derive(Debug)]
+struct NeverReached(hyper_util::client::legacy::Error);
+
+impl fmt::Display for NeverReached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no connection came about")
+    }
+}
+
+impl Error for NeverReached {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+/// Does a fault of [`ApiClient`] say that no connection came about, so that nothing can have arrived? After any other
+/// one the server may have done what it was asked.
+pub fn was_never_reached(fault: &Fault) -> bool {
+    fault.source().is_some_and(|source| source.is::<NeverReached>())
 }
 
 fn head_of(response: &Response<Incoming>) -> ApiReply {
@@ -226,7 +273,8 @@ mod tests {
             stream.shutdown().await.unwrap();
             String::from_utf8(seen).unwrap()
         };
-        let client = ApiClient::new(&format!("http://{address}/"), Secret::new("t0k3n".into())).unwrap();
+        let client =
+            ApiClient::new(&format!("http://{address}/"), Secret::new("t0k3n".into()), None).unwrap();
         tokio::join!(serve, call(client)).0
     }
 
@@ -277,10 +325,12 @@ mod tests {
 
     #[test]
     fn addresses_are_checked_at_once() {
-        for address in
-            ["https://pbx.example", "ftp://pbx.example", "pbx.example:8443", "http://", "", "http://h/?q=1"]
-        {
-            assert!(ApiClient::new(address, Secret::new(String::new())).is_err(), "{address}");
+        let client = |address: &str| ApiClient::new(address, Secret::new(String::new()), None);
+        for address in ["ftp://pbx.example", "pbx.example:8443", "http://", "", "https://h/?q=1"] {
+            assert!(client(address).is_err(), "{address}");
+        }
+        for address in ["https://pbx.example", "http://[::1]:8080/cdr/"] {
+            assert!(client(address).is_ok(), "{address}");
         }
     }
 }

@@ -18,7 +18,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
 ];
 
 /// Libraries with rooms of their own. A name that ends in `-` stands for all that begin so.
-const HEAVY: [(&str, &[&str]); 12] = [
+const HEAVY: [(&str, &[&str]); 15] = [
     ("arrow", &["columns", "store", "select"]),
     ("arrow-", &["columns", "store", "select"]),
     ("parquet", &["columns", "store", "select"]),
@@ -30,6 +30,9 @@ const HEAVY: [(&str, &[&str]); 12] = [
     ("tower-http", &["http"]),
     ("hyper", &["http", "connect"]),
     ("hyper-util", &["http", "connect"]),
+    ("hyper-rustls", &["connect"]),
+    ("rustls-native-certs", &["connect"]),
+    ("jsonwebtoken", &["connect"]),
     ("lettre", &["connect"]),
 ];
 

@@ -1,0 +1,210 @@
+//! Fetching an issuer's keys and keeping them: fresh enough to follow a rotation, seldom enough that nobody can make us
+//! a burden to the issuer, and long enough to outlast its failures.
+//!
+//! What the keys vouch for is not decided here.
+
+use super::keys::KeySet;
+use crate::egress::{CheckedUrl, EgressClient};
+use serde_json::Value;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tollbook_kit::clock::Clock;
+use tollbook_kit::fault::{Code, Fault};
+
+/// Keys older than this are fetched anew, while they go on serving.
+const REFRESH_AFTER: Duration = Duration::from_secs(10 * 60);
+/// After a failed refresh the next one is tried this much later.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
+/// Keys older than this serve no longer.
+const MOST_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// At most two fetches in any minute. A window that begins anew would let four pass around its end.
+const FETCHES: usize = 2;
+const FETCHES_WITHIN: Duration = Duration::from_secs(60);
+/// Bound of a discovery document and of a key set.
+const MOST_BYTES: usize = 256 * 1024;
+/// Bounds of each step of connecting and of one call: somebody waits for it.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
+const CALL_TIME: Duration = Duration::from_secs(10);
+
+/// The keys of one issuer.
+pub(super) struct PublishedKeys {
+    issuer: String,
+    discovery: CheckedUrl,
+    client: EgressClient,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+    /// Whoever holds it fetches; the others wait for what comes of it.
+    fetching: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    kept: Option<Kept>,
+    /// Where the keys were found, until that fails or is old.
+    keys_url: Option<(String, Duration)>,
+    /// Fetches that have ended, well or not.
+    attempts: u64,
+    /// When the latest fetches began.
+    began: [Option<Duration>; FETCHES],
+    last_failed: bool,
+}
+
+struct Kept {
+    keys: Arc<KeySet>,
+    fetched_at: Duration,
+    refresh_at: Duration,
+}
+
+/// The keys as they were at one moment.
+pub(super) struct Known {
+    /// None when nothing was ever fetched, or too long ago.
+    pub(super) keys: Option<Arc<KeySet>>,
+    /// Is it time to fetch them anew?
+    pub(super) is_due: bool,
+    /// Did the latest fetch fail?
+    pub(super) last_failed: bool,
+    /// Fetches so far.
+    pub(super) attempts: u64,
+}
+
+impl fmt::Debug for PublishedKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublishedKeys({})", self.issuer)
+    }
+}
+
+impl PublishedKeys {
+    /// The keys of this issuer, none of which are fetched yet.
+    ///
+    /// # Errors
+    /// `invalid`: the issuer is no URL that the egress policy lets pass.
+    pub(super) fn new(issuer: &str, client: EgressClient, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
+        let wrong = |reason: &str| Fault::parameter("auth.issuer", reason);
+        if issuer.contains('?') {
+            return Err(wrong("must not hold a query"));
+        }
+        let document = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+        let discovery = client.judge(&document).map_err(|fault| {
+            wrong(fault.details().first().map_or("must be a URL", |detail| detail.reason.as_str()))
+        })?;
+        Ok(Self {
+            issuer: issuer.to_owned(),
+            discovery,
+            client: client.with_times(CONNECT_TIME, CALL_TIME),
+            clock,
+            state: Mutex::default(),
+            fetching: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// What is known now.
+    pub(super) fn known(&self) -> Known {
+        let now = self.clock.monotonic();
+        let state = self.state();
+        let kept = state.kept.as_ref().filter(|kept| now.saturating_sub(kept.fetched_at) < MOST_AGE);
+        Known {
+            keys: kept.map(|kept| kept.keys.clone()),
+            is_due: kept.is_none_or(|kept| now >= kept.refresh_at),
+            last_failed: state.last_failed,
+            attempts: state.attempts,
+        }
+    }
+
+    /// Puts the next refresh off, so that one of the calls that find it due sees to it and not all.
+    pub(super) fn claim_refresh(&self) -> bool {
+        let now = self.clock.monotonic();
+        match &mut self.state().kept {
+            Some(kept) if now >= kept.refresh_at => {
+                kept.refresh_at = now + RETRY_AFTER;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Fetches the keys unless that was done since `seen_attempts`, or is being done (then it waits for it), or was done
+    /// too often of late.
+    pub(super) async fn renew(&self, seen_attempts: u64) {
+        let _alone = self.fetching.lock().await;
+        if !self.may_fetch(seen_attempts) {
+            return;
+        }
+        let outcome = self.fetch().await;
+        let now = self.clock.monotonic();
+        let mut state = self.state();
+        state.attempts += 1;
+        state.last_failed = outcome.is_err();
+        match outcome {
+            Ok(keys) => {
+                tracing::debug!(issuer = self.issuer, ?keys, "fetched the issuer's keys");
+                state.kept =
+                    Some(Kept { keys: Arc::new(keys), fetched_at: now, refresh_at: now + REFRESH_AFTER });
+            }
+            Err(fault) => {
+                tracing::warn!(
+                    issuer = self.issuer,
+                    fault = fault.log_text(),
+                    "the issuer's keys cannot be fetched; those known go on serving for a day"
+                );
+                state.keys_url = None;
+            }
+        }
+    }
+
+    fn may_fetch(&self, seen_attempts: u64) -> bool {
+        let now = self.clock.monotonic();
+        let mut state = self.state();
+        let is_over =
+            |began: &Option<Duration>| began.is_none_or(|began| now.saturating_sub(began) >= FETCHES_WITHIN);
+        if state.attempts != seen_attempts || !is_over(&state.began[0]) {
+            return false;
+        }
+        state.began.rotate_left(1);
+        state.began[FETCHES - 1] = Some(now);
+        true
+    }
+
+    async fn fetch(&self) -> Result<KeySet, Fault> {
+        let now = self.clock.monotonic();
+        let known = self.state().keys_url.clone();
+        let keys_url = match known {
+            Some((keys_url, found_at)) if now.saturating_sub(found_at) < REFRESH_AFTER => keys_url,
+            _ => {
+                let found = self.discover().await?;
+                self.state().keys_url = Some((found.clone(), now));
+                found
+            }
+        };
+        let set = self.document(&keys_url, "fetching its keys").await?;
+        // An empty set would lock everybody out, as a failed fetch does not.
+        let keys = KeySet::read(&set).filter(|keys| !keys.is_empty());
+        keys.ok_or_else(|| no_use("its key set holds no usable key"))
+    }
+
+    async fn discover(&self) -> Result<String, Fault> {
+        let document = self.document(self.discovery.as_str(), "reading its discovery document").await?;
+        let says = |name: &str| document.get(name).and_then(Value::as_str);
+        if says("issuer") != Some(self.issuer.as_str()) {
+            return Err(no_use("its discovery document names another issuer than auth.issuer"));
+        }
+        let keys_url = says("jwks_uri").ok_or_else(|| no_use("its discovery document names no jwks_uri"))?;
+        Ok(keys_url.to_owned())
+    }
+
+    async fn document(&self, url: &str, doing: &'static str) -> Result<Value, Fault> {
+        let reply = self.client.get(url, MOST_BYTES).await.map_err(|fault| fault.with_context(doing))?;
+        if reply.status != 200 {
+            return Err(no_use("it answers with another status than 200").with_context(doing));
+        }
+        serde_json::from_slice(&reply.body).map_err(|_| no_use("it answers no JSON").with_context(doing))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn no_use(reason: &'static str) -> Fault {
+    Fault::new(Code::Unavailable, "the issuer is of no use").with_context(reason)
+}
