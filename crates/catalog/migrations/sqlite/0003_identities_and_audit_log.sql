@@ -119,4 +119,4 @@ CREATE TABLE signing_keys (
 ) STRICT, WITHOUT ROWID;
 
 -- How much a tenant has stored is summed from this index alone.
-CREATE INDEX parts_stored ON parts (tenant, bytes) WHERE doomed_at_ms IS NULL;
+CREATE INDEX parts_stored ON parts (tenant, doomed_at_ms, bytes);

@@ -9,6 +9,8 @@
     reason = "a test fails by panicking, and the measurement prints"
 )]
 
+mod at_rest;
 mod conformance;
 mod sqlite;
 mod throughput;
+mod upgrade;

@@ -1,6 +1,6 @@
 //! The conformance suite on SQLite, and what a file on a disk promises beyond it.
 
-use crate::conformance::{Ports, bare, batch, conformance, id, part, swap};
+use crate::conformance::{NOW_MS, Ports, bare, batch, conformance, id, part, swap};
 use bytes::Bytes;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
@@ -10,12 +10,22 @@ use std::time::Duration;
 use tollbook_catalog::SqliteCatalog;
 use tollbook_kit::clock::ManualClock;
 use tollbook_kit::fault::{Code, Fault};
+use tollbook_kit::ids::SystemRandomness;
+use tollbook_kit::secret::{Sealer, Secret};
 use tollbook_model::ports::{BatchContent, Journal, Manifest, NewBatch};
 
 conformance!(crate::sqlite::fresh);
 
 pub(crate) async fn open(path: &Path) -> Result<SqliteCatalog, Fault> {
-    SqliteCatalog::open(path, Arc::new(ManualClock::at(1_000))).await
+    open_sealed_with(path, sealer(1)).await
+}
+
+pub(crate) async fn open_sealed_with(path: &Path, sealer: Sealer) -> Result<SqliteCatalog, Fault> {
+    SqliteCatalog::open(path, Arc::new(ManualClock::at(NOW_MS)), sealer).await
+}
+
+pub(crate) fn sealer(key: u8) -> Sealer {
+    Sealer::new(&Secret::new([key; 32]), Arc::new(SystemRandomness))
 }
 
 pub(crate) async fn fresh() -> Ports {
@@ -26,12 +36,17 @@ pub(crate) async fn fresh() -> Ports {
         manifest: catalog.clone(),
         sources: catalog.clone(),
         tenants: catalog.clone(),
-        tokens: catalog,
+        tokens: catalog.clone(),
+        users: catalog.clone(),
+        sessions: catalog.clone(),
+        audit_log: catalog.clone(),
+        signing_keys: catalog.clone(),
+        stored_bytes: catalog,
         _keep: Arc::new(folder),
     }
 }
 
-async fn run_sql(path: &Path, statement: &'static str) {
+pub(crate) async fn run_sql(path: &Path, statement: &'static str) {
     let mut connection = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
     sqlx::query(statement).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();

@@ -1,24 +1,37 @@
 //! What the ports promise, written once against the traits.
 
+pub(crate) mod audit_log;
 pub(crate) mod concurrency;
+pub(crate) mod erasure;
 pub(crate) mod journal;
 pub(crate) mod manifest;
+pub(crate) mod sessions;
+pub(crate) mod signing_keys;
 pub(crate) mod sources;
+pub(crate) mod stored_bytes;
 pub(crate) mod swaps;
 pub(crate) mod tenants;
 pub(crate) mod tokens;
+pub(crate) mod users;
 
 use bytes::Bytes;
 use std::any::Any;
 use std::sync::Arc;
+use tollbook_model::access::{Actor, Role};
+use tollbook_model::audit::{AuditEntry, AuditObject, AuditRecord, FIRST_PREVIOUS, Outcome};
 use tollbook_model::dataset::Dataset;
 use tollbook_model::ports::{
-    BatchContent, Journal, Manifest, ManifestPart, NewBatch, NewPart, Replacement, Rollup, RowGroup,
-    Snapshot, SnapshotScope, Sources, Tenants, Tokens,
+    AuditLog, AuditScope, BatchContent, Journal, Manifest, ManifestPart, NewBatch, NewPart, Replacement,
+    Rollup, RowGroup, Sessions, SigningKeys, Snapshot, SnapshotScope, Sources, StoredBytes, Tenants, Tokens,
+    Users,
 };
 use tollbook_model::tenant::TenantName;
 use tollbook_model::time_range::TimeRange;
+use tollbook_model::token::Token;
 use uuid::Uuid;
+
+/// Where the clock of a fresh implementation stands, in milliseconds.
+pub(crate) const NOW_MS: i64 = 1_000;
 
 /// An implementation's ports over one empty database.
 #[derive(Clone)]
@@ -28,6 +41,11 @@ pub(crate) struct Ports {
     pub(crate) sources: Arc<dyn Sources>,
     pub(crate) tenants: Arc<dyn Tenants>,
     pub(crate) tokens: Arc<dyn Tokens>,
+    pub(crate) users: Arc<dyn Users>,
+    pub(crate) sessions: Arc<dyn Sessions>,
+    pub(crate) audit_log: Arc<dyn AuditLog>,
+    pub(crate) signing_keys: Arc<dyn SigningKeys>,
+    pub(crate) stored_bytes: Arc<dyn StoredBytes>,
     /// What must live as long as the database, such as its folder.
     pub(crate) _keep: Arc<dyn Any + Send + Sync>,
 }
@@ -53,14 +71,35 @@ macro_rules! conformance {
         ]);
         conformance!(@ $fresh, sources: [
             a_source_keeps_its_id_and_counts_its_changes, sources_are_listed_by_name_within_their_tenant,
-            the_latest_sign_of_life_stays,
+            the_latest_sign_of_life_stays, every_change_of_a_source_is_logged,
         ]);
         conformance!(@ $fresh, tenants: [
-            tenants_come_back_with_their_keys, a_change_replaces_policy_and_keys, a_tenant_without_key_is_refused,
+            tenants_come_back_with_everything, a_change_replaces_all_but_name_and_beginning,
+            a_tenant_without_key_is_refused, names_that_differ_only_in_case_are_one,
+        ]);
+        conformance!(@ $fresh, erasure: [
+            an_erased_tenant_leaves_its_closed_row, a_tenant_is_not_erased_too_early,
         ]);
         conformance!(@ $fresh, tokens: [
-            a_token_is_found_by_its_hash_alone, a_token_can_replace_all_others_of_its_name,
+            a_token_is_found_by_its_hash_alone, a_known_value_is_refused, a_token_can_replace_all_others_of_its_name,
+            a_token_that_is_there_already_is_not_touched, a_revoked_token_takes_its_sessions_along,
+            the_latest_use_stays,
         ]);
+        conformance!(@ $fresh, users: [
+            users_come_back_with_their_credentials, a_name_is_of_one_user_in_the_whole_instance,
+            a_change_ends_sessions_unless_it_is_of_mail_alone, credentials_change_one_by_one,
+            a_removed_user_takes_his_sessions_along,
+        ]);
+        conformance!(@ $fresh, sessions: [
+            a_session_shows_what_its_holder_is_now, nobody_begins_a_session_who_may_not,
+            a_session_ends_once, sessions_that_are_over_are_forgotten,
+        ]);
+        conformance!(@ $fresh, audit_log: [
+            entries_form_a_chain_per_tenant, many_writers_leave_no_gap_in_any_chain, pages_show_what_was_asked_for,
+            checkpoints_cover_what_they_sign, the_beginning_of_a_chain_is_forgotten, a_long_beginning_is_forgotten,
+        ]);
+        conformance!(@ $fresh, signing_keys: [keys_come_back_oldest_first]);
+        conformance!(@ $fresh, stored_bytes: [only_what_is_live_counts]);
     };
     (@ $fresh:path, $topic:ident: [$($promise:ident),+ $(,)?]) => {
         mod $topic {
@@ -155,5 +194,53 @@ impl Ports {
     /// All that is visible of tenant `acme`.
     pub(crate) async fn everything(&self) -> Snapshot {
         self.manifest.snapshot(&scope("acme"), TimeRange::all()).await.unwrap()
+    }
+    /// All of the tenant's chain, which must be one: without gaps, each entry with the hash of the one before.
+    pub(crate) async fn chain(&self, name: &str) -> Vec<AuditRecord> {
+        let scope = AuditScope { tenant: tenant(name), range: TimeRange::all(), up_to_seq: u64::MAX };
+        let records = self.audit_log.page(&scope, 0, usize::MAX).await.unwrap();
+        let mut before = (0, FIRST_PREVIOUS);
+        for record in &records {
+            if before.0 > 0 || record.seq == 1 {
+                assert_eq!((record.seq, record.previous), (before.0 + 1, before.1), "{record:?}");
+            }
+            assert_eq!(record.computed_hash(), record.hash, "{record:?}");
+            before = (record.seq, record.hash);
+        }
+        records
+    }
+
+    /// What the tenant's log tells, in order.
+    pub(crate) async fn actions(&self, name: &str) -> Vec<String> {
+        self.chain(name).await.into_iter().map(|record| record.action).collect()
+    }
+}
+
+/// An entry that says that an admin of the tenant did this.
+pub(crate) fn entry(name: &str, action: &'static str) -> AuditEntry {
+    AuditEntry {
+        tenant: tenant(name),
+        at_ms: 10,
+        actor: Actor::User(id(7)),
+        actor_role: Some(Role::Admin),
+        ip: Some([192, 0, 2, 7].into()),
+        action,
+        object: Some(AuditObject::new("token", id(8))),
+        outcome: Outcome::Success,
+        reason: None,
+    }
+}
+
+/// An analyst's token.
+pub(crate) fn token(number: u128, owner: &str, name: &str) -> Token {
+    Token {
+        id: id(number),
+        tenant: tenant(owner),
+        role: Role::Analyst,
+        name: name.to_owned(),
+        created_at_ms: 100,
+        expires_at_ms: None,
+        last_used_at_ms: None,
+        networks: Vec::new(),
     }
 }

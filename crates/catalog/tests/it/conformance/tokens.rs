@@ -1,55 +1,135 @@
 //! Promises of the tokens port.
 
-use super::{Ports, id, tenant};
+use super::sessions::session;
+use super::{Ports, entry, id, tenant, token};
+use tollbook_kit::fault::Code;
 use tollbook_model::access::Role;
-use tollbook_model::ports::TokenHolder;
+use tollbook_model::token::Token;
+use tollbook_model::user::SessionHolder;
 
 pub(crate) async fn a_token_is_found_by_its_hash_alone(ports: Ports) {
-    let holder = |number, role| TokenHolder {
-        id: id(number),
-        tenant: tenant("acme"),
+    let of_role = |at: usize, role| Token {
         role,
-        name: String::from("nightly export"),
+        created_at_ms: 500 - at as i64,
+        expires_at_ms: at.is_multiple_of(2).then_some(900),
+        last_used_at_ms: at.is_multiple_of(3).then_some(600),
+        networks: ["192.0.2.0/24", "2001:db8::/32"][..at % 3].iter().map(|n| n.parse().unwrap()).collect(),
+        ..token(at as u128, "acme", "nightly export")
     };
     assert_eq!(ports.tokens.count().await.unwrap(), 0);
     for (at, role) in Role::ALL.into_iter().enumerate() {
-        ports.tokens.put([at as u8; 32], holder(at as u128, role)).await.unwrap();
+        let token = of_role(at, role);
+        ports.tokens.create([at as u8; 32], token, entry("acme", "token.create")).await.unwrap();
     }
-    assert_eq!(ports.tokens.count().await.unwrap(), 5);
     for (at, role) in Role::ALL.into_iter().enumerate() {
-        assert_eq!(ports.tokens.holder([at as u8; 32]).await.unwrap(), Some(holder(at as u128, role)));
+        assert_eq!(ports.tokens.by_hash([at as u8; 32]).await.unwrap(), Some(of_role(at, role)));
+        assert_eq!(
+            ports.tokens.find(&tenant("acme"), id(at as u128)).await.unwrap(),
+            Some(of_role(at, role))
+        );
+        assert_eq!(ports.tokens.find(&tenant("other"), id(at as u128)).await.unwrap(), None);
     }
-    assert_eq!(ports.tokens.holder([9; 32]).await.unwrap(), None);
-    ports.tokens.put([0; 32], holder(9, Role::Admin)).await.unwrap();
-    assert_eq!(ports.tokens.holder([0; 32]).await.unwrap(), Some(holder(9, Role::Admin)));
-    assert_eq!(ports.tokens.count().await.unwrap(), 5);
+    assert_eq!(ports.tokens.by_hash([99; 32]).await.unwrap(), None);
+    assert_eq!(ports.tokens.count().await.unwrap(), Role::ALL.len() as u64);
+    let listed = ports.tokens.list(&tenant("acme")).await.unwrap();
+    let newest_first: Vec<_> =
+        Role::ALL.into_iter().enumerate().map(|(at, role)| of_role(at, role)).collect();
+    assert!(listed.iter().eq(newest_first.iter().rev()), "{listed:?}");
+    assert_eq!(ports.tokens.list(&tenant("other")).await.unwrap(), []);
+    assert_eq!(ports.actions("acme").await, ["token.create"; Role::ALL.len()]);
+}
+
+pub(crate) async fn a_known_value_is_refused(ports: Ports) {
+    let create = async |hash, token, action| ports.tokens.create(hash, token, entry("acme", action)).await;
+    create([1; 32], token(1, "acme", "first"), "token.create").await.unwrap();
+    let refused = create([1; 32], token(2, "globex", "theirs"), "refused").await.unwrap_err();
+    assert_eq!(refused.code(), Code::Conflict);
+    assert_eq!(ports.tokens.by_hash([1; 32]).await.unwrap(), Some(token(1, "acme", "first")));
+    assert!(create([2; 32], token(1, "globex", "theirs"), "refused").await.is_err(), "an id used twice");
+    assert_eq!(ports.tokens.by_hash([2; 32]).await.unwrap(), None);
+    assert_eq!(ports.actions("acme").await, ["token.create"]);
 }
 
 pub(crate) async fn a_token_can_replace_all_others_of_its_name(ports: Ports) {
-    let holder = |number, of, role, name| TokenHolder {
-        id: id(number),
-        tenant: tenant(of),
-        role,
-        name: String::from(name),
-    };
     for (number, of, name) in
         [(1, "acme", "first"), (2, "acme", "first"), (3, "acme", "other"), (4, "globex", "first")]
     {
-        let holder = holder(number, of, Role::Admin, name);
-        ports.tokens.put([number as u8; 32], holder).await.unwrap();
+        let token = token(number, of, name);
+        ports.tokens.create([number as u8; 32], token, entry(of, "token.create")).await.unwrap();
     }
-    let known = async |at: u8| ports.tokens.holder([at; 32]).await.unwrap().map(|holder| holder.id);
+    let of_first = SessionHolder::Token(id(1));
+    ports.sessions.open(session(50, of_first), None, entry("acme", "login")).await.unwrap();
+    let known = async |at: u8| ports.tokens.by_hash([at; 32]).await.unwrap().map(|token| token.id);
+    let put_only = async |at: u8, token| {
+        ports.tokens.put_only([at; 32], token, entry("acme", "token.put_only")).await.unwrap();
+    };
 
-    ports.tokens.put_only([5; 32], holder(5, "acme", Role::Admin, "first")).await.unwrap();
+    put_only(5, token(5, "acme", "first")).await;
     assert_eq!((known(1).await, known(2).await), (None, None), "a new value leaves none of the former");
     assert_eq!((known(3).await, known(4).await, known(5).await), (Some(id(3)), Some(id(4)), Some(id(5))));
+    assert_eq!(ports.sessions.find(id(50)).await.unwrap(), None, "nor their sessions");
 
-    ports.tokens.put_only([5; 32], holder(6, "acme", Role::Admin, "first")).await.unwrap();
-    assert_eq!(known(5).await, Some(id(5)), "the same value keeps its id");
+    let stronger = Token { role: Role::Operator, expires_at_ms: Some(7), ..token(6, "acme", "first") };
+    put_only(5, stronger.clone()).await;
+    assert_eq!(
+        ports.tokens.by_hash([5; 32]).await.unwrap(),
+        Some(Token { id: id(5), ..stronger }),
+        "the same value keeps its id"
+    );
     assert_eq!(ports.tokens.count().await.unwrap(), 3);
 
-    ports.tokens.put_only([3; 32], holder(7, "acme", Role::Viewer, "first")).await.unwrap();
-    let renamed = holder(3, "acme", Role::Viewer, "first");
-    assert_eq!(ports.tokens.holder([3; 32]).await.unwrap(), Some(renamed), "one that had another name");
+    put_only(3, token(7, "acme", "first")).await;
+    let renamed = token(3, "acme", "first");
+    assert_eq!(ports.tokens.by_hash([3; 32]).await.unwrap(), Some(renamed), "one that had another name");
     assert_eq!(known(5).await, None);
+}
+
+pub(crate) async fn a_token_that_is_there_already_is_not_touched(ports: Ports) {
+    let own = Token { networks: vec!["192.0.2.0/24".parse().unwrap()], ..token(1, "acme", "own") };
+    let put_only = async |token| {
+        ports.tokens.put_only([1; 32], token, entry("acme", "token.put_only")).await.unwrap();
+        ports.chain("acme").await.len()
+    };
+    assert_eq!(put_only(own.clone()).await, 1);
+    let later = Token { id: id(2), created_at_ms: 900, ..own.clone() };
+    assert_eq!(put_only(later).await, 1, "nothing is logged");
+    assert_eq!(ports.tokens.by_hash([1; 32]).await.unwrap(), Some(own.clone()));
+    assert_eq!(put_only(Token { role: Role::Admin, ..own.clone() }).await, 2);
+    assert_eq!(put_only(Token { role: Role::Admin, expires_at_ms: Some(1), ..own.clone() }).await, 3);
+    assert_eq!(put_only(own.clone()).await, 4);
+    assert_eq!(put_only(Token { networks: Vec::new(), ..own }).await, 5);
+}
+
+pub(crate) async fn a_revoked_token_takes_its_sessions_along(ports: Ports) {
+    let acme = tenant("acme");
+    for number in [1, 2] {
+        let token = token(number, "acme", "exchange");
+        ports.tokens.create([number as u8; 32], token, entry("acme", "token.create")).await.unwrap();
+        let holder = SessionHolder::Token(id(number));
+        ports.sessions.open(session(number + 10, holder), None, entry("acme", "login")).await.unwrap();
+    }
+    let revoke = async |owner, action| {
+        ports.tokens.revoke(&tenant(owner), id(1), entry("acme", action)).await.unwrap()
+    };
+    assert!(!revoke("other", "nothing").await, "it is not theirs");
+    assert!(ports.sessions.find(id(11)).await.unwrap().is_some());
+    assert!(revoke("acme", "token.revoke").await);
+    assert_eq!(ports.tokens.by_hash([1; 32]).await.unwrap(), None);
+    assert_eq!(ports.sessions.find(id(11)).await.unwrap(), None);
+    assert!(ports.sessions.find(id(12)).await.unwrap().is_some(), "the other token's session lives");
+    assert!(!revoke("acme", "nothing").await);
+    assert_eq!(ports.tokens.list(&acme).await.unwrap(), [token(2, "acme", "exchange")]);
+    let told = ports.actions("acme").await;
+    assert_eq!(told, ["token.create", "login", "token.create", "login", "token.revoke"]);
+}
+
+pub(crate) async fn the_latest_use_stays(ports: Ports) {
+    ports.tokens.used(id(1), 5).await.unwrap();
+    ports.tokens.create([1; 32], token(1, "acme", "key"), entry("acme", "token.create")).await.unwrap();
+    for (at_ms, expected) in [(50, 50), (40, 50), (60, 60)] {
+        ports.tokens.used(id(1), at_ms).await.unwrap();
+        let found = ports.tokens.by_hash([1; 32]).await.unwrap().unwrap();
+        assert_eq!(found, Token { last_used_at_ms: Some(expected), ..token(1, "acme", "key") });
+    }
+    assert_eq!(ports.actions("acme").await, ["token.create"], "a use is no change");
 }

@@ -1,0 +1,107 @@
+//! Promises of the tenants port about erasing one.
+
+use super::sessions::session;
+use super::tenants::{keys, unusual, with_keys};
+use super::users::{credentials, user};
+use super::{NOW_MS, Ports, bare, batch, entry, id, part, swap, tenant, token};
+use serde_json::Map;
+use tollbook_model::source::Source;
+use tollbook_model::tenant::{Tenant, TenantState};
+use tollbook_model::user::SessionHolder;
+
+/// Gives the tenant one of everything but records.
+async fn furnish(ports: &Ports, number: u128, owner: &str) {
+    let act = || entry(owner, "furnish");
+    let source = Source {
+        id: id(number),
+        pbx_alias: String::from("pbx"),
+        kind: String::from("csv"),
+        settings: Map::new(),
+        enabled: true,
+        version: 1,
+        last_seen_at_ms: None,
+        updated_at_ms: 0,
+    };
+    ports.sources.put(&tenant(owner), source, act()).await.unwrap();
+    ports.tokens.create([number as u8; 32], token(number, owner, "key"), act()).await.unwrap();
+    ports.users.create(user(number, owner, owner), credentials(), act()).await.unwrap();
+    for (session_id, holder) in
+        [(number, SessionHolder::User(id(number))), (number + 100, SessionHolder::Token(id(number)))]
+    {
+        ports.sessions.open(session(session_id, holder), None, act()).await.unwrap();
+    }
+    ports.audit_log.put_checkpoint(&tenant(owner), 1, 5, String::from("signed")).await.unwrap();
+}
+
+/// Which of those things are there.
+async fn found(ports: &Ports, number: u128, owner: &str) -> [bool; 8] {
+    let name = tenant(owner);
+    [
+        ports.sources.find(&name, "pbx").await.unwrap().is_some(),
+        ports.tokens.by_hash([number as u8; 32]).await.unwrap().is_some(),
+        ports.users.by_username(owner).await.unwrap().is_some(),
+        ports.sessions.find(id(number)).await.unwrap().is_some(),
+        ports.sessions.find(id(number + 100)).await.unwrap().is_some(),
+        !ports.chain(owner).await.is_empty(),
+        ports.audit_log.head(&name).await.unwrap().is_some(),
+        ports.audit_log.latest_checkpoint(&name).await.unwrap().is_some(),
+    ]
+}
+
+fn closing(name: &str, ends_at_ms: i64) -> Tenant {
+    Tenant { state: TenantState::Closing { ends_at_ms }, ..unusual(name) }
+}
+
+pub(crate) async fn an_erased_tenant_leaves_its_closed_row(ports: Ports) {
+    for (number, owner) in [(1, "acme"), (2, "other")] {
+        ports.tenants.create(closing(owner, NOW_MS), entry(owner, "tenant.create")).await.unwrap();
+        furnish(&ports, number, owner).await;
+        assert_eq!(found(&ports, number, owner).await, [true; 8]);
+    }
+    let before = ports.chain("acme").await.len();
+    assert!(before > 5);
+    assert!(ports.tenants.erase(&tenant("acme")).await.unwrap());
+    assert_eq!(found(&ports, 1, "acme").await, [false; 8]);
+    assert_eq!(found(&ports, 2, "other").await, [true; 8], "a neighbour is not touched");
+
+    let erased = ports.tenants.find(&tenant("acme")).await.unwrap().unwrap();
+    assert_eq!((erased.state, erased.settings.callback_secret), (TenantState::Closed, None));
+    let [key] = &erased.pseudonym_keys[..] else { panic!("one key is left") };
+    let former = unusual("acme").pseudonym_keys;
+    assert!(former.iter().all(|old| key.generation() > old.generation()), "no old generation has a key");
+    assert!(former.iter().all(|old| old.bytes() != key.bytes()));
+    assert_ne!(key.bytes().reveal(), &[0; 32], "nor is it one that everybody knows");
+    assert!(
+        ports.tenants.create(with_keys("acme", &[(1, 1)]), entry("other", "refused")).await.is_err(),
+        "the name stays taken"
+    );
+
+    assert!(ports.tenants.erase(&tenant("acme")).await.unwrap(), "asking again is fine");
+    let again = ports.tenants.find(&tenant("acme")).await.unwrap().unwrap();
+    assert_eq!(again.newest_key().bytes(), key.bytes());
+}
+
+pub(crate) async fn a_tenant_is_not_erased_too_early(ports: Ports) {
+    assert!(!ports.tenants.erase(&tenant("acme")).await.unwrap(), "there is none");
+    ports.tenants.create(with_keys("acme", &[(1, 8)]), entry("acme", "tenant.create")).await.unwrap();
+    furnish(&ports, 1, "acme").await;
+    assert!(!ports.tenants.erase(&tenant("acme")).await.unwrap(), "it is open");
+    assert!(ports.tenants.change(closing("acme", NOW_MS + 1), entry("acme", "close")).await.unwrap());
+    assert!(!ports.tenants.erase(&tenant("acme")).await.unwrap(), "its time is not over");
+    assert!(ports.tenants.change(closing("acme", NOW_MS), entry("acme", "close")).await.unwrap());
+
+    ports.journal.append(vec![batch(1, 1, 0)]).await.unwrap();
+    assert!(!ports.tenants.erase(&tenant("acme")).await.unwrap(), "a batch is live");
+    assert!(ports.manifest.replace(swap(&[id(1)], &[], vec![], 5)).await.unwrap());
+    assert!(!ports.tenants.erase(&tenant("acme")).await.unwrap(), "a batch is doomed");
+    ports.manifest.forget(&[id(1)]).await.unwrap();
+    assert!(ports.manifest.replace(swap(&[], &[], vec![bare(part(10, 0, 1))], 5)).await.unwrap());
+    assert!(!ports.tenants.erase(&tenant("acme")).await.unwrap(), "a part is live");
+    assert!(ports.manifest.replace(swap(&[], &[id(10)], vec![], 6)).await.unwrap());
+    assert!(!ports.tenants.erase(&tenant("acme")).await.unwrap(), "a part is doomed");
+    assert_eq!(found(&ports, 1, "acme").await, [true; 8], "nothing was taken away meanwhile");
+    assert_eq!(keys(&ports.tenants.find(&tenant("acme")).await.unwrap().unwrap()), [(1, 8), (2, 7)]);
+
+    ports.manifest.forget(&[id(10)]).await.unwrap();
+    assert!(ports.tenants.erase(&tenant("acme")).await.unwrap());
+}
