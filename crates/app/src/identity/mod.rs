@@ -191,7 +191,9 @@ fn served_until_ms(tenant: &Tenant) -> i64 {
 /// The issuer that a JWT claims, which nothing has proved yet.
 fn claimed_issuer(jwt: &str) -> Option<String> {
     let mut parts = jwt.split('.');
-    let (_, payload, _, None) = (parts.next()?, parts.next()?, parts.next()?, parts.next()) else { return None };
+    let (_, payload, _, None) = (parts.next()?, parts.next()?, parts.next()?, parts.next()) else {
+        return None;
+    };
     let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
     let claims: Map<String, Value> = serde_json::from_slice(&payload).ok()?;
     claims.get("iss")?.as_str().map(str::to_owned)
@@ -225,7 +227,10 @@ impl Identity {
                 ));
             }
         };
-        self.caller_of(tenant, "the credential gives no role in this tenant; ask whoever administers it for one")
+        self.caller_of(
+            tenant,
+            "the credential gives no role in this tenant; ask whoever administers it for one",
+        )
     }
 
     /// The caller of the tenant that is named like this group.
@@ -327,8 +332,14 @@ mod tests {
         let payload = URL_SAFE_NO_PAD.encode(r#"{"iss":"https://id.example"}"#);
         assert_eq!(claimed_issuer(&format!("h.{payload}.s")).as_deref(), Some("https://id.example"));
         let other = URL_SAFE_NO_PAD.encode(r#"{"iss":["https://id.example"]}"#);
-        let texts =
-            ["".into(), payload.clone(), format!("h.{payload}"), format!("h.{payload}.s.t"), format!("h.{other}.s"), "h.!.s".into()];
+        let texts = [
+            "".into(),
+            payload.clone(),
+            format!("h.{payload}"),
+            format!("h.{payload}.s.t"),
+            format!("h.{other}.s"),
+            "h.!.s".into(),
+        ];
         for text in texts {
             assert_eq!(claimed_issuer(&text), None, "{text}");
         }

@@ -220,7 +220,11 @@ mod tests {
         let payload = Value::Object(claims()).to_string();
         assert!(tokens.read(&tokens.signing.sign(HEADER_TYPE, payload.as_bytes()), NOW_MS).is_some());
         assert_eq!(tokens.read(&key(2).sign(HEADER_TYPE, payload.as_bytes()), NOW_MS), None, "another key");
-        assert_eq!(tokens.read(&tokens.signing.sign("at+jwt", payload.as_bytes()), NOW_MS), None, "another type");
+        assert_eq!(
+            tokens.read(&tokens.signing.sign("at+jwt", payload.as_bytes()), NOW_MS),
+            None,
+            "another type"
+        );
 
         let kid = tokens.signing.kid();
         let unsigned = |header: Value| {

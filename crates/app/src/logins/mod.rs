@@ -220,7 +220,8 @@ impl Logins {
             };
             return Ok(Judged::Bad(nobody.because("there is no user of that name")));
         };
-        let wrong = if right { self.hindrance(&user, &credentials, login).await? } else { Some("wrong password") };
+        let wrong =
+            if right { self.hindrance(&user, &credentials, login).await? } else { Some("wrong password") };
         Ok(match wrong {
             None => Judged::Good(user),
             Some(reason) => Judged::Bad(self.failure(&user, login.address).because(reason)),
@@ -273,7 +274,13 @@ impl Logins {
         Session { id: self.ids.next_id(), holder, created_at_ms, expires_at_ms: created_at_ms + life_ms }
     }
 
-    fn grant(&self, live: &LiveSession, issuer: &str, client: &str, refresh: Option<Secret<String>>) -> Grant {
+    fn grant(
+        &self,
+        live: &LiveSession,
+        issuer: &str,
+        client: &str,
+        refresh: Option<Secret<String>>,
+    ) -> Grant {
         let left = self.left(&live.session);
         let expires_in = left.min(LIFE);
         Grant {
@@ -344,5 +351,8 @@ impl Logins {
 
 /// What is said of every login that fails.
 fn refused() -> Fault {
-    Fault::new(Code::Unauthenticated, "the login is not valid; check user name, password and one-time password, or log in again")
+    Fault::new(
+        Code::Unauthenticated,
+        "the login is not valid; check user name, password and one-time password, or log in again",
+    )
 }

@@ -35,7 +35,8 @@ impl OneTimePasswords {
         let Some(code) = read(code) else { return false };
         let steps = (now - SKEW).max(0)..=now + SKEW;
         // The newest that fits, without an early end: how long it takes must not tell which one it was.
-        let matching = steps.fold(None, |found, step| if code_at(key, step) == code { Some(step) } else { found });
+        let matching =
+            steps.fold(None, |found, step| if code_at(key, step) == code { Some(step) } else { found });
         let Some(step) = matching else { return false };
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if used.get(&user).is_some_and(|last| step <= *last) {
@@ -122,7 +123,11 @@ mod tests {
         let text = |step| format!("{:06}", code_at(&rfc_key(), step));
         let (user, now_ms) = (Uuid::from_u128(1), 100 * STEP_MS + 17);
         for (step, good) in [(98, false), (99, true), (100, true), (101, true), (102, false)] {
-            assert_eq!(OneTimePasswords::default().take(user, &rfc_key(), &text(step), now_ms), good, "{step}");
+            assert_eq!(
+                OneTimePasswords::default().take(user, &rfc_key(), &text(step), now_ms),
+                good,
+                "{step}"
+            );
         }
         let codes = OneTimePasswords::default();
         assert!(codes.take(user, &rfc_key(), &text(100), now_ms));

@@ -21,7 +21,8 @@ const SALT_BYTES: usize = 16;
 const MOST_WAITING: usize = 64;
 /// Judged in place of the hash of a user who does not exist, so that he takes as long. No password is known for it,
 /// and one that fits would be refused all the same.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Hashes and verifies passwords.
 #[derive(Debug)]

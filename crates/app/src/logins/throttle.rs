@@ -90,7 +90,8 @@ fn counted_as(address: IpAddr) -> IpAddr {
 }
 
 fn refused(wait: Duration) -> Fault {
-    Fault::new(Code::RateLimited, "too many logins have failed; wait before trying again").with_retry_after(wait)
+    Fault::new(Code::RateLimited, "too many logins have failed; wait before trying again")
+        .with_retry_after(wait)
 }
 
 #[cfg(test)]

@@ -196,7 +196,8 @@ impl TokenRegister {
         all_right(faults_of(&new, &tenant, now_ms))?;
         let _alone = self.adding.lock().await;
         if self.tokens.list(&tenant).await?.len() >= MOST_TOKENS {
-            let words = format!("the tenant has {MOST_TOKENS} tokens; revoke some that are not needed any more");
+            let words =
+                format!("the tenant has {MOST_TOKENS} tokens; revoke some that are not needed any more");
             return Err(Fault::new(Code::Conflict, words));
         }
         let secret = new.value.unwrap_or_else(|| make(API_TOKEN, &*self.randomness));

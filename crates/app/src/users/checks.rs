@@ -29,7 +29,10 @@ pub(super) fn role_fault(role: Role, tenant: &TenantName) -> Option<Detail> {
         Role::Viewer | Role::Analyst | Role::Auditor | Role::Admin => None,
         Role::Operator if *tenant == TenantName::default_tenant() => None,
         Role::Operator => Some(invalid("role", "operator is a role of the tenant default only")),
-        Role::Source => Some(invalid("role", "source is a role of tokens only; a user is viewer, analyst, auditor or admin")),
+        Role::Source => Some(invalid(
+            "role",
+            "source is a role of tokens only; a user is viewer, analyst, auditor or admin",
+        )),
     }
 }
 
@@ -41,10 +44,15 @@ pub(super) fn email_fault(email: &str) -> Option<Detail> {
     };
     let label = |text: &str| {
         let allowed = |c: char| c.is_alphanumeric() || c == '-';
-        (1..=63).contains(&text.len()) && text.chars().all(allowed) && !text.starts_with('-') && !text.ends_with('-')
+        (1..=63).contains(&text.len())
+            && text.chars().all(allowed)
+            && !text.starts_with('-')
+            && !text.ends_with('-')
     };
     let fits = email.len() <= EMAIL_BYTES
-        && email.rsplit_once('@').is_some_and(|(before, domain)| local(before) && domain.split('.').all(label));
+        && email
+            .rsplit_once('@')
+            .is_some_and(|(before, domain)| local(before) && domain.split('.').all(label));
     (!fits).then(|| invalid("email", "must be an address such as name@example.net"))
 }
 
@@ -54,7 +62,9 @@ mod tests {
 
     #[test]
     fn addresses_of_mail() {
-        for email in ["eve@example.net", "eve.o'neil+cdr@mail.example.co.uk", "root@localhost", "a@münchen.example"] {
+        for email in
+            ["eve@example.net", "eve.o'neil+cdr@mail.example.co.uk", "root@localhost", "a@münchen.example"]
+        {
             assert_eq!(email_fault(email), None, "{email}");
         }
         let long = format!("{}@example.net", "x".repeat(65));

@@ -168,7 +168,9 @@ impl UserRegister {
         let told = told(&change);
         let password_hash = match change.password {
             // Only a user who is there is worth a hash.
-            Some(password) if self.users.find(tenant, id).await?.is_some() => Some(self.passwords.hash(password).await?),
+            Some(password) if self.users.find(tenant, id).await?.is_some() => {
+                Some(self.passwords.hash(password).await?)
+            }
             Some(_) => return Err(unknown_user()),
             None => None,
         };
@@ -218,7 +220,8 @@ impl UserRegister {
         let password_hash = self.passwords.hash(new.password).await?;
         let _alone = self.changing.lock().await;
         if self.users.list(&tenant).await?.len() >= MOST_USERS {
-            let words = format!("the tenant has {MOST_USERS} users; remove some that are not needed any more");
+            let words =
+                format!("the tenant has {MOST_USERS} users; remove some that are not needed any more");
             return Err(Fault::new(Code::Conflict, words));
         }
         let user = User {

@@ -5,11 +5,15 @@
 mod audit;
 mod exports;
 mod fakes;
+mod identity;
 mod ingest;
+mod logins;
 mod rights;
 mod sources;
 mod tasks;
 mod tenancy;
+mod tokens;
+mod users;
 
 use bytes::Bytes;
 use fakes::caller;
