@@ -1,12 +1,14 @@
 //! Changes of a tenant's quota, and their bounds.
 
-use crate::settings::{out_of_bounds, set};
+use crate::settings::{invalid, out_of_bounds, set};
 use tollbook_kit::fault::Detail;
 use tollbook_model::tenant::TenantQuota;
 
 const DIRECT_EXPORTS: std::ops::RangeInclusive<u32> = 1..=1000;
 const RUNNING_JOBS: std::ops::RangeInclusive<u32> = 1..=1000;
 const QUEUED_JOBS: std::ops::RangeInclusive<u32> = 1..=100_000;
+/// The greatest number that every reader of JSON takes exactly; 8 PiB.
+const MOST_STORED_BYTES: u64 = (1 << 53) - 1;
 
 /// New values of a quota; what is `None` stays as it is.
 #[derive(Debug, Clone, Default)]
@@ -17,21 +19,26 @@ pub struct QuotaChange {
     pub running_jobs: Option<u32>,
     /// Jobs that wait, 1 to 100,000.
     pub queued_jobs: Option<u32>,
-    /// Bytes of stored records, or as many as the disk holds.
+    /// Bytes of stored records, 0 to 9,007,199,254,740,991, or as many as the disk holds.
     pub stored_bytes: Option<Option<u64>>,
 }
 
 impl QuotaChange {
     /// Everything that is wrong with it.
     pub(crate) fn faults(&self) -> Vec<Detail> {
-        [
+        let numbers = [
             ("quota.direct_exports", self.direct_exports, DIRECT_EXPORTS),
             ("quota.running_jobs", self.running_jobs, RUNNING_JOBS),
             ("quota.queued_jobs", self.queued_jobs, QUEUED_JOBS),
-        ]
-        .into_iter()
-        .filter_map(|(name, value, bounds)| out_of_bounds(name, value, &bounds, "a number"))
-        .collect()
+        ];
+        let mut faults: Vec<Detail> = numbers
+            .into_iter()
+            .filter_map(|(name, value, bounds)| out_of_bounds(name, value, &bounds, "a number"))
+            .collect();
+        if self.stored_bytes.flatten().is_some_and(|bytes| bytes > MOST_STORED_BYTES) {
+            faults.push(invalid("quota.stored_bytes", format!("must be at most {MOST_STORED_BYTES}")));
+        }
+        faults
     }
 
     /// Writes the new values over the old ones and says which ones changed.
@@ -69,6 +76,10 @@ mod tests {
                 stored_bytes: Some(Some(0)),
             };
             assert_eq!(change.faults().len(), wrong, "{value}");
+        }
+        for (bytes, wrong) in [(MOST_STORED_BYTES, 0), (MOST_STORED_BYTES + 1, 1)] {
+            let change = QuotaChange { stored_bytes: Some(Some(bytes)), ..QuotaChange::default() };
+            assert_eq!(change.faults().len(), wrong, "{bytes}");
         }
         let mut quota = TenantQuota::default();
         let change = QuotaChange {

@@ -106,6 +106,11 @@ async fn every_use_case_asks_for_its_right_before_anything_else() {
         let caller = caller(role);
         let before = world.audit("default").len();
         let made = attempts(&app, &caller).await;
+        for action in Action::all() {
+            // Its use cases are not here yet.
+            let tried = made.iter().any(|(_, tried, _)| *tried == action);
+            assert!(tried || action == Action::ListEvents, "{action:?} is not tried");
+        }
         for (what, action, code) in &made {
             let refused = *code == Some(Code::Forbidden);
             assert_eq!(refused, !permitted(role, *action), "{role:?}: {what} ended with {code:?}");
