@@ -66,7 +66,7 @@ pub struct Ports {
 /// Where the claims of an outside identity provider name groups and roles. A path with dots leads into objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthConfig {
-    /// Claims that list the groups, which are tenants; the first one that is there counts.
+    /// Claims that list the groups, which are tenants; all of them count.
     pub group_claims: Vec<String>,
     /// Claims that list the roles; all of them count.
     pub role_claims: Vec<String>,
