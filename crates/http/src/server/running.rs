@@ -47,14 +47,13 @@ struct Reader {
 impl Running {
     /// A request that begins now. Its reader may take nothing for as long as `reader_patience`.
     pub(super) fn new(method: &Method, path: &str, version: Version, reader_patience: Duration) -> Arc<Self> {
-        let is_watched = version >= Version::HTTP_2;
         Arc::new(Self {
             method: metrics::method(method),
             dialect: Dialect::of(path),
             route: OnceLock::new(),
             begun: Instant::now(),
             status: AtomicU16::new(0),
-            reader: Reader { is_watched, patience: reader_patience, due_ms: AtomicU64::new(NOTHING_DUE) },
+            reader: Reader::new(version, reader_patience),
         })
     }
 
@@ -75,21 +74,31 @@ impl Running {
 
     /// Has its reader taken nothing for too long?
     pub(super) fn is_stalled(&self) -> bool {
-        let due = self.reader.due_ms.load(Ordering::Relaxed);
-        due != NOTHING_DUE && self.age() > Duration::from_millis(due)
+        self.reader.is_stalled(self.age())
+    }
+}
+
+impl Reader {
+    fn new(version: Version, patience: Duration) -> Self {
+        Self { is_watched: version >= Version::HTTP_2, patience, due_ms: AtomicU64::new(NOTHING_DUE) }
     }
 
-    /// So many bytes of the answer wait for the reader.
-    fn reader_has(&self, bytes: usize) {
-        if self.reader.is_watched {
-            let time = Duration::from_secs(bytes as u64 / SLOWEST_READER);
-            let due = self.age() + self.reader.patience + time;
-            self.reader.due_ms.store(due.as_millis() as u64, Ordering::Relaxed);
+    /// So many bytes of the answer wait for him now, at this age of the request.
+    fn has(&self, bytes: usize, age: Duration) {
+        if self.is_watched {
+            let due = age + self.patience + Duration::from_secs(bytes as u64 / SLOWEST_READER);
+            self.due_ms.store(due.as_millis() as u64, Ordering::Relaxed);
         }
     }
 
-    fn reader_took(&self) {
-        self.reader.due_ms.store(NOTHING_DUE, Ordering::Relaxed);
+    /// He asks for more.
+    fn took(&self) {
+        self.due_ms.store(NOTHING_DUE, Ordering::Relaxed);
+    }
+
+    fn is_stalled(&self, age: Duration) -> bool {
+        let due = self.due_ms.load(Ordering::Relaxed);
+        due != NOTHING_DUE && age > Duration::from_millis(due)
     }
 }
 
@@ -122,7 +131,7 @@ impl UnderWay {
     /// The head of its answer is ready; `body` follows.
     pub(super) fn answered(self, status: StatusCode, body: Body) -> WatchedBody {
         self.running.status.store(status.as_u16(), Ordering::Relaxed);
-        self.running.reader_has(0);
+        self.running.reader.has(0, self.running.age());
         WatchedBody { body, under_way: self }
     }
 }
@@ -156,10 +165,11 @@ impl HttpBody for WatchedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        self.under_way.running.reader_took();
+        self.under_way.running.reader.took();
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if let Some(Ok(frame)) = &frame {
-            self.under_way.running.reader_has(frame.data_ref().map_or(0, Bytes::len));
+            let running = &self.under_way.running;
+            running.reader.has(frame.data_ref().map_or(0, Bytes::len), running.age());
         }
         Poll::Ready(frame)
     }
@@ -177,9 +187,9 @@ impl HttpBody for WatchedBody {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn only_readers_that_take_nothing_over_http_2_are_stalled() {
-        let patience = Duration::from_secs(10);
+    #[test]
+    fn only_readers_that_take_nothing_over_http_2_are_stalled() {
+        let seconds = Duration::from_secs;
         for (version, bytes, waits, wanted) in [
             (Version::HTTP_11, 0, 1000, false),
             (Version::HTTP_2, 0, 9, false),
@@ -187,14 +197,12 @@ mod tests {
             (Version::HTTP_2, 20 * 1024, 29, false),
             (Version::HTTP_2, 20 * 1024, 31, true),
         ] {
-            let running = Running::new(&Method::GET, "/", version, patience);
-            tokio::time::advance(Duration::from_secs(100)).await;
-            assert!(!running.is_stalled(), "there is nothing to take yet");
-            running.reader_has(bytes);
-            tokio::time::advance(Duration::from_secs(waits)).await;
-            assert_eq!(running.is_stalled(), wanted, "{version:?} {bytes} {waits}");
-            running.reader_took();
-            assert!(!running.is_stalled(), "the engine is slow, not the reader");
+            let reader = Reader::new(version, seconds(10));
+            assert!(!reader.is_stalled(seconds(100)), "there is nothing to take yet");
+            reader.has(bytes, seconds(100));
+            assert_eq!(reader.is_stalled(seconds(100 + waits)), wanted, "{version:?} {bytes} {waits}");
+            reader.took();
+            assert!(!reader.is_stalled(seconds(10_000)), "the engine is slow, not the reader");
         }
     }
 }

@@ -1,11 +1,13 @@
-//! The native dialect on a real socket, over stand-ins for the ports.
+//! The dialects on a real socket, over stand-ins for the ports.
 #![allow(clippy::unwrap_used, reason = "a failed test says where")]
 
 mod connection;
+mod edge;
 mod endings;
 #[path = "../../../app/tests/it/fakes.rs"]
 #[allow(dead_code, reason = "shared with the tests of the use cases, which need more of it")]
 mod fakes;
+mod tls;
 
 use connection::{Answer, send};
 use fakes::{TOKEN_PREFIX, World};
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tollbook_http::{Api, ConnectionLimits, serve};
+use tollbook_http::{Api, ConnectionLimits, HttpConfig, serve};
 use tollbook_kit::ids::IdSource;
 use tollbook_kit::supervise::{OnError, Supervisor};
 
@@ -28,16 +30,23 @@ struct Service {
 }
 
 impl Service {
+    /// A service whose rates nobody reaches: the clock of these tests stands still.
     async fn start() -> Self {
-        let limits =
-            ConnectionLimits { header_patience: Duration::from_millis(300), ..ConnectionLimits::default() };
+        Self::with_config(HttpConfig { limits: unlimited(), ..HttpConfig::default() }).await
+    }
+
+    async fn with_config(config: HttpConfig) -> Self {
+        let header_patience = Duration::from_millis(300);
+        let connections = ConnectionLimits { header_patience, ..config.connections };
+        let public_url = "https://cdr.example.net:8443".to_owned();
+        let config = HttpConfig { connections, public_url, ..config };
         let world = World::new();
         let supervisor = Supervisor::new();
         let ids = IdSource::new(world.clock.clone(), world.randomness.clone());
-        let api = Api::new(world.app().await, ids, world.clock.clone(), supervisor.stop_token());
+        let api = Api::new(world.app().await, ids, world.clock.clone(), supervisor.stop_token(), &config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        supervisor.spawn("http", OnError::StopProcess, serve(listener, api, limits));
+        supervisor.spawn("http", OnError::StopProcess, serve(listener, None, api, config));
         Self { address, world, supervisor }
     }
 
@@ -57,6 +66,18 @@ impl Service {
     async fn ingest(&self, headers: &str, body: &[u8]) -> Answer {
         let headers = format!("Authorization: Bearer {TOKEN_PREFIX}admin\r\n{headers}");
         self.with("POST /api/v1/cdr/records", &headers, body).await
+    }
+}
+
+fn unlimited() -> RateConfig {
+    RateConfig {
+        native_per_second: 1_000_000,
+        native_burst: 1_000_000,
+        ingest_per_second: 1_000_000,
+        public_per_second: 1_000_000,
+        didww_per_second: 1_000_000,
+        group_permits: 1_000_000,
+        ..RateConfig::default()
     }
 }
 
@@ -330,7 +351,7 @@ async fn schemas_are_public_and_cached() {
     let types = service.with("GET /api/v1/schemas/kpis.ts", "X: y", b"").await;
     assert_eq!(types.header("content-type").as_deref(), Some("text/plain; charset=utf-8"));
     let index = service.with("GET /api/v1/schemas", "X: y", b"").await.json();
-    assert_eq!(index["items"].as_array().unwrap().len(), 3);
+    assert_eq!(index["items"].as_array().unwrap().len(), 4);
 }
 
 #[tokio::test]
