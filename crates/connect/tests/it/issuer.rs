@@ -350,6 +350,19 @@ async fn a_storm_of_unknown_keys_makes_two_fetches_a_minute() {
 }
 
 #[tokio::test]
+async fn tokens_that_come_at_once_wait_for_one_fetch() {
+    let signer = Signer::new("k", Algorithm::EdDSA);
+    let issuer = Issuer::start(json!([signer.jwk(json!({}))]), &[]).await;
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let (verifier, token) = (issuer.verifier.clone(), signer.sign(&issuer.claims(json!({}))));
+        calls.spawn(async move { verifier.verify(&token).await.is_ok() });
+    }
+    assert!(calls.join_all().await.into_iter().all(|taken| taken));
+    assert_eq!(issuer.fetches(), 1);
+}
+
+#[tokio::test]
 async fn keys_are_refreshed_in_the_shadow_of_calls() {
     let (old, new) = (Signer::new("old", Algorithm::EdDSA), Signer::new("new", Algorithm::EdDSA));
     let issuer = Issuer::start(json!([old.jwk(json!({}))]), &[]).await;
