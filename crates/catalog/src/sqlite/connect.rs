@@ -104,8 +104,9 @@ pub(super) async fn writer(path: &Path) -> Result<SqlitePool, Fault> {
         .pragma("checkpoint_fullfsync", "ON")
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .pragma("journal_size_limit", LOG_BYTES_KEPT)
-        // Costs no further write, and leaves little of a deleted key. More is done where it matters, see `sealing`.
-        .pragma("secure_delete", "FAST")
+        // Deleted bytes are overwritten, freed pages too: of a key that was rotated away nothing is left. Only batches are
+        // too large for that, see `space`.
+        .pragma("secure_delete", "ON")
         .foreign_keys(true)
         .busy_timeout(BUSY_PATIENCE)
         .thread_name(|_| String::from("catalog-writer"))

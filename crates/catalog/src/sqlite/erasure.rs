@@ -78,7 +78,6 @@ async fn erase(
         .bind(name)
         .fetch_one(&mut *connection)
         .await?;
-    sqlx::query(sealing::WIPE).execute(&mut *connection).await?;
     for statement in [
         // Sessions go with their users and tokens.
         "DELETE FROM users WHERE tenant = $1",
@@ -94,6 +93,5 @@ async fn erase(
     }
     let fresh = sealing::fresh_key(sealer);
     sealing::insert_pseudonym_key(connection, sealer, name, newest + 1, &fresh).await?;
-    sqlx::query(sealing::WIPE_WHERE_FREE).execute(connection).await?;
     Ok(true)
 }

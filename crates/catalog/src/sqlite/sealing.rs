@@ -13,11 +13,6 @@ use uuid::Uuid;
 const CHECK_PLACE: &str = "sealing-check";
 const CHECK: &[u8] = b"tollbook-sealing-check-v1";
 
-/// From here on deleted bytes are overwritten, freed pages too. Left on after a failure it only costs time.
-pub(super) const WIPE: &str = "PRAGMA secure_delete = ON";
-/// As a connection begins: deleted bytes are overwritten where that writes no further page.
-pub(super) const WIPE_WHERE_FREE: &str = "PRAGMA secure_delete = FAST";
-
 /// Where a tenant's pseudonym key of one generation is.
 pub(super) fn pseudonym_key_place(tenant: &str, generation: i64) -> String {
     format!("pseudonym-key/{tenant}/{generation}")
@@ -107,7 +102,7 @@ async fn seal_plain_keys(connection: &mut SqliteConnection, sealer: &Sealer) -> 
     for (tenant, generation, key) in plain {
         insert_pseudonym_key(connection, sealer, &tenant, generation, &key).await?;
     }
-    for statement in [WIPE, "DROP TABLE plain_pseudonym_keys", "PRAGMA incremental_vacuum", WIPE_WHERE_FREE] {
+    for statement in ["DROP TABLE plain_pseudonym_keys", "PRAGMA incremental_vacuum"] {
         sqlx::query(statement).execute(&mut *connection).await?;
     }
     Ok(())

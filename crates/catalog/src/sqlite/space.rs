@@ -12,6 +12,12 @@ use uuid::Uuid;
 /// Rows forgotten per transaction, so that appends are not held up by a long one.
 const FORGOTTEN_AT_ONCE: usize = 8;
 
+/// Batches hold no keys and are large: they are overwritten only as far as that writes no further page.
+const WIPE_WHERE_FREE: &str = "PRAGMA secure_delete = FAST";
+
+/// As the connection begins.
+const WIPE: &str = "PRAGMA secure_delete = ON";
+
 /// Free pages (of 4 KiB) that stay in the file for the next batches: 4 MiB.
 const FREE_PAGES_KEPT: i64 = 1024;
 
@@ -27,9 +33,10 @@ impl SqliteCatalog {
         let doing = "forgetting what is doomed";
         for some in ids.chunks(FORGOTTEN_AT_ONCE) {
             let mut transaction = self.begin_write(doing).await?;
-            for id in some {
-                delete(&mut transaction, id).await.map_err(|error| self.write_failed(doing, error))?;
-            }
+            let deleted = delete_some(&mut transaction, some).await;
+            // After a failure too.
+            let wiping = sqlx::query(WIPE).execute(&mut *transaction).await;
+            deleted.and(wiping).map_err(|error| self.write_failed(doing, error))?;
             self.commit(doing, transaction).await?;
         }
         Ok(())
@@ -73,12 +80,15 @@ impl SqliteCatalog {
 }
 
 /// The rows of contents and hourly counts go with theirs.
-async fn delete(connection: &mut SqliteConnection, id: &Uuid) -> Result<(), sqlx::Error> {
-    for statement in [
-        "DELETE FROM batches WHERE id = $1 AND doomed_at_ms IS NOT NULL",
-        "DELETE FROM parts WHERE id = $1 AND doomed_at_ms IS NOT NULL",
-    ] {
-        sqlx::query(statement).bind(stored::id_column(id)).execute(&mut *connection).await?;
+async fn delete_some(connection: &mut SqliteConnection, ids: &[Uuid]) -> Result<(), sqlx::Error> {
+    sqlx::query(WIPE_WHERE_FREE).execute(&mut *connection).await?;
+    for id in ids {
+        for statement in [
+            "DELETE FROM batches WHERE id = $1 AND doomed_at_ms IS NOT NULL",
+            "DELETE FROM parts WHERE id = $1 AND doomed_at_ms IS NOT NULL",
+        ] {
+            sqlx::query(statement).bind(stored::id_column(id)).execute(&mut *connection).await?;
+        }
     }
     Ok(())
 }

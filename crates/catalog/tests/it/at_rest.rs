@@ -26,9 +26,13 @@ pub(crate) fn lies_in(folder: &Path, bytes: &[u8]) -> bool {
     files.into_iter().any(|file| file.windows(bytes.len()).any(|window| window == bytes))
 }
 
-/// 32 bytes that stand nowhere by chance.
-pub(crate) fn planted(number: u8) -> [u8; 32] {
-    std::array::from_fn(|at| (at as u8).wrapping_mul(59) ^ 0xA5 ^ number)
+/// 32 bytes that stand nowhere by chance; the first half is the same in all.
+pub(crate) fn planted(number: u16) -> [u8; 32] {
+    let [high, low] = number.to_be_bytes();
+    std::array::from_fn(|at| match at {
+        0..16 => (at as u8).wrapping_mul(59) ^ 0xA5,
+        _ => (at as u8).wrapping_mul(59) ^ if at % 2 == 0 { high } else { low },
+    })
 }
 
 /// A tenant whose time is over.
@@ -114,7 +118,7 @@ async fn sealed_values(path: &Path) -> Vec<Vec<u8>> {
     let mut connection = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
     let values = sqlx::query_scalar(
         "SELECT sealed_key FROM pseudonym_keys UNION ALL SELECT sealed_callback_secret FROM tenants \
-         UNION ALL SELECT sealed_second_factor FROM users",
+         UNION ALL SELECT sealed_second_factor FROM users WHERE sealed_second_factor IS NOT NULL",
     )
     .fetch_all(&mut connection)
     .await
@@ -129,6 +133,11 @@ async fn erased_secrets_are_gone_even_from_whoever_has_the_sealing_key() {
     let path = folder.path().join("control.db");
     let catalog = open(&path).await.unwrap();
     plant(&catalog).await;
+    // So many that whole pages become free.
+    for number in 2..200 {
+        let user = user(number, "acme", &format!("planted-user-{number}"));
+        Users::create(&catalog, user, credentials(), entry("acme", "user.create")).await.unwrap();
+    }
     let former = sealed_values(&path).await;
     assert_eq!(former.len(), 4);
     assert!(former.iter().all(|value| lies_in(folder.path(), value)));
