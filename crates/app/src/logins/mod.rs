@@ -127,7 +127,7 @@ impl Logins {
     /// judged; `storage_full` or `internal`.
     pub async fn log_in(&self, login: PasswordLogin) -> Result<Grant, Fault> {
         let username = login.username.to_lowercase();
-        let attempt = self.throttle.begin(&username, login.address)?;
+        let attempt = self.throttle.begin(&username, login.address).await?;
         match self.judge(&username, &login).await {
             Ok(Judged::Good(user)) => {
                 attempt.does_not_count();
