@@ -137,7 +137,8 @@ mod tests {
         let native: Finder = |headers| native(headers, Schemes::Bearer);
         let (bearer, basic) = (("authorization", "Bearer b"), ("authorization", "Basic OmFiYw=="));
         let (key, pat) = (("api-key", "k"), ("x-ocp-personal-access-token", "p"));
-        let cases: [(Finder, &[(&str, &str)], Option<&str>); 17] = [
+        type Case<'c> = (Finder, &'c [(&'c str, &'c str)], Option<&'c str>);
+        let cases: [Case<'_>; 17] = [
             (native, &[bearer], Some("b")),
             (native, &[bearer, key, pat], Some("b")),
             (native, &[key, pat, ("cookie", "token=x")], None),

@@ -1,12 +1,17 @@
 //! The dialects on a real socket, over stand-ins for the ports.
 #![allow(clippy::unwrap_used, reason = "a failed test says where")]
 
+mod accounts;
 mod connection;
 mod edge;
 mod endings;
 #[path = "../../../app/tests/it/fakes.rs"]
 #[allow(dead_code, reason = "shared with the tests of the use cases, which need more of it")]
 mod fakes;
+mod gates;
+mod limits;
+mod logs;
+mod realms;
 mod tls;
 
 use connection::{Answer, send};
@@ -19,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tollbook_http::{Api, ConnectionLimits, HttpConfig, serve};
+use tollbook_http::{Api, ConnectionLimits, HttpConfig, RateConfig, serve};
 use tollbook_kit::ids::IdSource;
 use tollbook_kit::supervise::{OnError, Supervisor};
 
