@@ -197,7 +197,8 @@ async fn insert(
     update(connection, sealer, tenant, audit).await
 }
 
-/// False when there is no such tenant. Afterwards it has exactly these keys: a generation that is left out is gone, and
+/// False when there is no such tenant, or it was erased: whoever changes it read it earlier, and would bring back what was
+/// erased since. Afterwards it has exactly these keys: a generation that is left out is gone, and
 /// with it every original that it sealed.
 async fn update(
     connection: &mut SqliteConnection,
@@ -232,7 +233,7 @@ async fn put_columns(
         "UPDATE tenants SET caller_numbers = $2, sealed_callback_secret = $3, cdr_retention_days = $4, \
          event_retention_days = $5, audit_retention_months = $6, file_retention_s = $7, most_direct_exports = $8, \
          most_running_jobs = $9, most_queued_jobs = $10, most_stored_bytes = $11, state = $12, ends_at_ms = $13 \
-         WHERE name = $1",
+         WHERE name = $1 AND state <> 'closed'",
     )
     .bind(name)
     .bind(word_of_caller_numbers(settings.caller_numbers))

@@ -1,18 +1,54 @@
 //! Prints how fast the catalog is on this machine; asserts nothing about it. Run with `--ignored --nocapture`.
 
-use crate::conformance::{batch, id, part, rollup, scope, swap};
+use crate::conformance::{batch, entry, id, part, rollup, scope, swap, tenant};
 use crate::sqlite::open;
 use bytes::Bytes;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tollbook_kit::clock::{Clock, SystemClock};
-use tollbook_model::ports::{BatchContent, Journal, Manifest, ManifestPart, NewBatch, NewPart, RowGroup};
+use tollbook_model::audit::AuditEntry;
+use tollbook_model::ports::{
+    AuditLog, AuditScope, BatchContent, Journal, Manifest, ManifestPart, NewBatch, NewPart, RowGroup,
+    StoredBytes,
+};
 use tollbook_model::time_range::TimeRange;
 use uuid::Uuid;
 
 fn report(what: &str, count: u64, took: Duration) {
     let each = took.as_secs_f64() * 1e3 / count as f64;
     println!("{what}: {:.0}/s ({each:.2} ms each)", count as f64 / took.as_secs_f64());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement; run it by hand on an idle machine"]
+async fn audit_entries() {
+    const ENTRIES: u64 = 200_000;
+    let clock = SystemClock::new();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let catalog = open(&folder.path().join("control.db")).await.unwrap();
+    let start = clock.monotonic();
+    for _ in 0..500 {
+        AuditLog::append(&catalog, vec![entry("acme", "export.direct")]).await.unwrap();
+    }
+    report("entries appended one by one", 500, clock.monotonic() - start);
+    let start = clock.monotonic();
+    for thousand in 0..ENTRIES as i64 / 1000 {
+        let at = |at_ms| AuditEntry { at_ms, ..entry("acme", "export.direct") };
+        let entries = (0..1000).map(|number| at(thousand * 1000 + number)).collect();
+        AuditLog::append(&catalog, entries).await.unwrap();
+    }
+    report("entries appended by the thousand", ENTRIES, clock.monotonic() - start);
+    let range = TimeRange::new(ENTRIES as i64 - 1000, i64::MAX).unwrap();
+    let scope = AuditScope { tenant: tenant("acme"), range, up_to_seq: u64::MAX };
+    let start = clock.monotonic();
+    assert_eq!(catalog.page(&scope, 0, 2000).await.unwrap().len(), 1000);
+    report("pages of 1,000 entries at the end", 1, clock.monotonic() - start);
+    let start = clock.monotonic();
+    assert_eq!(catalog.unsigned_heads().await.unwrap().len(), 1);
+    report("ends without checkpoint listed", 1, clock.monotonic() - start);
+    let start = clock.monotonic();
+    let forgotten = catalog.forget_before(&tenant("acme"), i64::MAX).await.unwrap();
+    report("entries forgotten", forgotten, clock.monotonic() - start);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -25,7 +61,7 @@ async fn appends_and_snapshots() {
     let start = clock.monotonic();
     for number in 0..2000u128 {
         let small = NewBatch { content: BatchContent::Inline(vec![1u8; 600].into()), ..batch(number, 1, 0) };
-        catalog.append(vec![small]).await.unwrap();
+        Journal::append(&catalog, vec![small]).await.unwrap();
     }
     report("appends of one record (600 B)", 2000, clock.monotonic() - start);
 
@@ -33,7 +69,9 @@ async fn appends_and_snapshots() {
     let start = clock.monotonic();
     for number in 0..400u128 {
         let content = BatchContent::Inline(Bytes::from(blob.clone()));
-        catalog.append(vec![NewBatch { content, ..batch(10_000 + number, 5000, 0) }]).await.unwrap();
+        Journal::append(&catalog, vec![NewBatch { content, ..batch(10_000 + number, 5000, 0) }])
+            .await
+            .unwrap();
     }
     report("appends of 5,000 records (600 kB)", 400, clock.monotonic() - start);
 
@@ -66,6 +104,12 @@ async fn appends_and_snapshots() {
     }
 
     let start = clock.monotonic();
+    for _ in 0..100 {
+        catalog.stored_bytes(&tenant("acme")).await.unwrap();
+    }
+    report("sums of what 10,000 parts and 2,000 batches hold", 100, clock.monotonic() - start);
+
+    let start = clock.monotonic();
     let all: Vec<Uuid> = (0..10_000u128).map(id).collect();
     assert_eq!(catalog.rollups(&all).await.unwrap().len(), 720_000);
     report("hourly counts of 10,000 parts", 1, clock.monotonic() - start);
@@ -80,7 +124,7 @@ async fn appends_and_snapshots() {
     while forgetting.try_join_next().is_none() {
         number += 1;
         let before = clock.monotonic();
-        catalog.append(vec![batch(number, 1, 0)]).await.unwrap();
+        Journal::append(&catalog, vec![batch(number, 1, 0)]).await.unwrap();
         waits.push(clock.monotonic() - before);
     }
     report("batches forgotten (600 kB)", 400, clock.monotonic() - start);

@@ -76,6 +76,8 @@ pub(crate) async fn an_erased_tenant_leaves_its_closed_row(ports: Ports) {
         "the name stays taken"
     );
 
+    let stale = ports.tenants.change(closing("acme", NOW_MS), entry("other", "nothing")).await.unwrap();
+    assert!(!stale, "a change that began before does not bring it back");
     assert!(ports.tenants.erase(&tenant("acme")).await.unwrap(), "asking again is fine");
     let again = ports.tenants.find(&tenant("acme")).await.unwrap().unwrap();
     assert_eq!(again.newest_key().bytes(), key.bytes());
