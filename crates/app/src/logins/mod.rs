@@ -87,7 +87,7 @@ pub struct Logins {
 
 /// What became of a name and a password.
 enum Judged {
-    Good(User),
+    Good(User, UserCredentials),
     /// The entry says of whom and why, as far as that is known.
     Bad(AuditEntry),
 }
@@ -129,9 +129,9 @@ impl Logins {
         let username = login.username.to_lowercase();
         let attempt = self.throttle.begin(&username, login.address).await?;
         match self.judge(&username, &login).await {
-            Ok(Judged::Good(user)) => {
+            Ok(Judged::Good(user, credentials)) => {
                 attempt.does_not_count();
-                self.let_in(user, &login).await
+                self.let_in(user, &credentials, &login).await
             }
             Ok(Judged::Bad(entry)) => {
                 self.audit_log.append(vec![entry]).await?;
@@ -223,7 +223,7 @@ impl Logins {
         let wrong =
             if right { self.hindrance(&user, &credentials, login).await? } else { Some("wrong password") };
         Ok(match wrong {
-            None => Judged::Good(user),
+            None => Judged::Good(user, credentials),
             Some(reason) => Judged::Bad(self.failure(&user, login.address).because(reason)),
         })
     }
@@ -247,11 +247,26 @@ impl Logins {
         Ok((!taken).then_some("wrong, missing or used one-time password"))
     }
 
-    async fn let_in(&self, user: User, login: &PasswordLogin) -> Result<Grant, Fault> {
+    async fn let_in(
+        &self,
+        user: User,
+        judged: &UserCredentials,
+        login: &PasswordLogin,
+    ) -> Result<Grant, Fault> {
         let session = self.new_session(SessionHolder::User(user.id), SESSION_LIFE);
         let live = LiveSession { session, tenant: user.tenant, role: user.role, name: user.username };
         let refresh = make(REFRESH_TOKEN, &*self.randomness);
         self.open(&live, Some(&refresh), login.address).await?;
+        // A change of his credentials ends the sessions that it finds. One that came while the old password was judged
+        // found none: so the end of this one is ours.
+        let now = self.users.by_username(&live.name).await?.map(|(_, credentials)| credentials);
+        if !now.is_some_and(|now| same(&now, judged)) {
+            let entry = self.entry(&live, "logout", login.address);
+            self.sessions
+                .close(live.session.id, entry.because("the credentials have just been changed"))
+                .await?;
+            return Err(refused());
+        }
         Ok(self.grant(&live, &login.issuer, &login.client, Some(refresh)))
     }
 
@@ -347,6 +362,10 @@ impl Logins {
             reason: None,
         }
     }
+}
+
+fn same(one: &UserCredentials, other: &UserCredentials) -> bool {
+    one.password_hash == other.password_hash && one.second_factor == other.second_factor
 }
 
 /// What is said of every login that fails.

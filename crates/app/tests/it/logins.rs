@@ -250,6 +250,21 @@ async fn who_vanishes_while_his_password_is_judged_is_refused() {
 }
 
 #[tokio::test]
+async fn an_old_password_lets_nobody_in_that_was_changed_while_it_was_judged() {
+    let world = World::new();
+    let app = world.app().await;
+    let admin = caller(Role::Admin);
+    let user = app.users.create(&admin, new_user("eve", Role::Analyst)).await.unwrap();
+    let mut login = std::pin::pin!(log_in(&app, "eve", PASSWORD));
+    assert!(futures::poll!(&mut login).is_pending(), "the hash is being made");
+    let password = Some(Secret::new("another password".into()));
+    app.users.change(&admin, user.id, UserChange { password, ..UserChange::default() }).await.unwrap();
+    assert_eq!(login.await.unwrap_err().code(), Code::Unauthenticated);
+    assert!(world.sessions.lock().unwrap().is_empty());
+    assert_eq!(world.last_entry("default").action, "logout");
+}
+
+#[tokio::test]
 async fn the_published_key_verifies_what_was_granted() {
     let world = World::new();
     let app = world.app().await;
