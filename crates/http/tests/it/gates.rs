@@ -2,10 +2,16 @@
 
 use crate::connection::Answer;
 use crate::fakes::TOKEN_PREFIX;
-use crate::{NDJSON, Service, problem};
-use serde_json::json;
+use crate::{NDJSON, Service, problem, unlimited};
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tollbook_http::{HttpConfig, RateConfig};
+use tollbook_kit::fault::Fault;
+use tollbook_model::ports::TokenIssuer;
 
 /// Rates of which one request leaves nothing.
 fn least() -> RateConfig {
@@ -209,4 +215,51 @@ async fn a_refused_request_changes_nothing_and_is_in_the_audit_log() {
     assert_eq!(posted.status, 403);
     assert!(service.world.committed.lock().unwrap().is_empty());
     assert_eq!(service.world.seen.load(Ordering::SeqCst), 0);
+}
+
+/// An identity provider whose every token says the same.
+struct Provider(Value);
+
+#[async_trait]
+impl TokenIssuer for Provider {
+    fn issuer(&self) -> &str {
+        "https://id.example.net"
+    }
+    async fn verify(&self, _: &str) -> Result<Map<String, Value>, Fault> {
+        Ok(self.0.as_object().unwrap().clone())
+    }
+}
+
+#[tokio::test]
+async fn a_subject_of_several_tenants_names_one() {
+    let claims = json!({"iss": "https://id.example.net", "sub": "eve", "groups": ["default", "acme", "none"],
+        "roles": ["admin"]});
+    let payload = URL_SAFE_NO_PAD.encode(claims.to_string());
+    let config = HttpConfig { limits: unlimited(), ..HttpConfig::default() };
+    let service = Service::with_issuer(config, Some(Arc::new(Provider(claims)))).await;
+    let made = service.as_role("operator", "POST /api/v1/tenants", b"{\"name\":\"acme\"}").await;
+    assert_eq!(made.status, 201);
+    let bearer = format!("Authorization: Bearer e30.{payload}.c2ln");
+    let get = async |header: &str| {
+        let answer = service.with("GET /api/v1/tokens", &format!("{bearer}{header}"), b"").await;
+        (answer.status, answer.json())
+    };
+    let (status, refused) = get("").await;
+    assert_eq!(status, 403);
+    assert!(refused["detail"].as_str().unwrap().contains("Tollbook-Tenant"), "{refused}");
+    let tokens = async |tenant: &str| {
+        let (status, view) = get(&format!("\r\nTollbook-Tenant: {tenant}")).await;
+        (status, view["items"].as_array().map(Vec::len))
+    };
+    assert_eq!(tokens("default").await, (200, Some(6)));
+    assert_eq!(tokens("acme").await, (200, Some(0)));
+    for wrong in ["none", "ACME", "other", "default, acme", "default\r\nTollbook-Tenant: default"] {
+        assert_eq!(tokens(wrong).await, (403, None), "{wrong}");
+    }
+    for (group, status) in [("default", 404), ("acme", 404), ("none", 403), ("other", 403)] {
+        let line = format!("GET /exports-api/v1/groups/{group}/jobs");
+        assert_eq!(service.with(&line, &bearer, b"").await.status, status, "{group}");
+    }
+    let keyed = service.with("GET /v3/exports", &format!("{bearer}\r\nTollbook-Tenant: acme"), b"").await;
+    assert_eq!(keyed.status, 404);
 }

@@ -27,6 +27,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tollbook_http::{Api, ConnectionLimits, HttpConfig, RateConfig, serve};
 use tollbook_kit::ids::IdSource;
 use tollbook_kit::supervise::{OnError, Supervisor};
+use tollbook_model::ports::TokenIssuer;
 
 struct Service {
     address: SocketAddr,
@@ -41,6 +42,11 @@ impl Service {
     }
 
     async fn with_config(config: HttpConfig) -> Self {
+        Self::with_issuer(config, None).await
+    }
+
+    /// The same, with an outside identity provider.
+    async fn with_issuer(config: HttpConfig, issuer: Option<Arc<dyn TokenIssuer>>) -> Self {
         let header_patience = Duration::from_millis(300);
         let connections = ConnectionLimits { header_patience, ..config.connections };
         let public_url = "https://cdr.example.net:8443".to_owned();
@@ -48,7 +54,8 @@ impl Service {
         let world = World::new();
         let supervisor = Supervisor::new();
         let ids = IdSource::new(world.clock.clone(), world.randomness.clone());
-        let api = Api::new(world.app().await, ids, world.clock.clone(), supervisor.stop_token(), &config);
+        let app = world.app_with(issuer).await;
+        let api = Api::new(app, ids, world.clock.clone(), supervisor.stop_token(), &config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         supervisor.spawn("http", OnError::StopProcess, serve(listener, None, api, config));
