@@ -247,6 +247,26 @@ impl Identity {
         self.credential
     }
 
+    /// Who it is.
+    pub(crate) fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// Its role, where it has one.
+    pub(crate) fn role(&self) -> Option<Role> {
+        self.role
+    }
+
+    /// The address that it came from.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// The tenant whose audit log tells what it tried; the first, where it has several.
+    pub(crate) fn own_tenant(&self) -> Option<&TenantName> {
+        self.tenants.first()
+    }
+
     fn caller_of(&self, tenant: Option<&TenantName>, otherwise: &'static str) -> Result<Caller, Fault> {
         let (Some(tenant), Some(role)) = (tenant, self.role) else {
             return Err(Fault::new(Code::Forbidden, otherwise));

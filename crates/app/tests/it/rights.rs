@@ -1,6 +1,6 @@
 //! Every use case asks for its right, and a refusal is logged before it is answered.
 
-use crate::fakes::{World, caller};
+use crate::fakes::{TOKEN_PREFIX, World, caller};
 use crate::{query, sent};
 use bytes::Bytes;
 use serde_json::Map;
@@ -147,4 +147,42 @@ async fn a_refusal_that_cannot_be_logged_is_no_less_a_refusal() {
     assert!(app.settings.change(&viewer, plain).await.is_err());
     let kept = app.tenants.of(&viewer).await.unwrap().settings.caller_numbers;
     assert_eq!(kept, CallerNumbers::Pseudonym);
+}
+
+#[tokio::test]
+async fn whoever_asks_for_a_tenant_that_is_not_his_is_told_of_in_his_own() {
+    let world = World::new();
+    let app = world.app().await;
+    let secret = format!("{TOKEN_PREFIX}admin");
+    let identity = app.identities.authenticate(&secret, Some([192, 0, 2, 7].into())).await.unwrap();
+    let before = world.audit("default").len();
+    assert_eq!(app.rights.enter_group(&identity, "default").await.unwrap().tenant.as_str(), "default");
+    assert_eq!(app.rights.enter(&identity, None).await.unwrap().role, Role::Admin);
+    assert_eq!(world.audit("default").len(), before, "who gets in is not told of");
+    let elsewhere = app.rights.enter_group(&identity, "acme").await.unwrap_err();
+    assert_eq!(elsewhere.code(), Code::Forbidden);
+    assert_eq!(app.rights.enter(&identity, Some("acme")).await.unwrap_err().code(), Code::Forbidden);
+    let entries = world.audit("default").split_off(before);
+    assert_eq!(entries.len(), 2);
+    for entry in entries {
+        assert_eq!((&*entry.action, entry.outcome), ("tenant.enter", Outcome::Denied));
+        assert_eq!((entry.ip.as_deref(), entry.object_id), (Some("192.0.2.7"), None));
+    }
+    assert!(world.audit("acme").is_empty(), "strangers do not fill the log of others");
+}
+
+#[tokio::test]
+async fn refusals_without_end_do_not_fill_the_log() {
+    let world = World::new();
+    let app = world.app().await;
+    let viewer = caller(Role::Viewer);
+    let before = world.audit("default").len();
+    for _ in 0..1300 {
+        let refused = app.rights.require(&viewer, Action::ManageUsers).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Forbidden);
+    }
+    assert_eq!(world.audit("default").len() - before, 1200);
+    world.clock.advance(std::time::Duration::from_secs(60));
+    app.rights.require(&viewer, Action::ManageUsers).await.unwrap_err();
+    assert_eq!(world.audit("default").len() - before, 1201);
 }

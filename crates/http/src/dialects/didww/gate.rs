@@ -17,7 +17,7 @@ pub(crate) async fn gate(api: &Api, parts: &Parts) -> Result<Caller, Refusal> {
     let secret = auth::didww(&parts.headers)?;
     let identity = api.app.identities.authenticate(secret.reveal(), exchange.address).await?;
     api.limits.didww(exchange, identity.credential())?;
-    let caller = identity.caller(auth::named_tenant(&parts.headers)?)?;
+    let caller = api.app.rights.enter(&identity, auth::named_tenant(&parts.headers)?).await?;
     exchange.came_from(&caller);
     api.app.exports.permit(&caller, Dataset::Cdr).await?;
     Ok(caller)

@@ -46,7 +46,7 @@ async fn passed(api: &Api, parts: &Parts, schemes: Schemes, budget: Budget) -> R
     let secret = auth::native(&parts.headers, schemes)?;
     let identity = api.app.identities.authenticate(secret.reveal(), exchange.address).await?;
     api.limits.native(exchange, identity.credential(), budget)?;
-    let caller = identity.caller(auth::named_tenant(&parts.headers)?)?;
+    let caller = api.app.rights.enter(&identity, auth::named_tenant(&parts.headers)?).await?;
     exchange.came_from(&caller);
     Ok(caller)
 }

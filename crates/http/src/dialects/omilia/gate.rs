@@ -18,7 +18,7 @@ pub(crate) async fn gate(api: &Api, parts: &Parts, group: &str, action: Action) 
     let exchange = Exchange::of(&parts.extensions)?;
     let secret = auth::omilia(&parts.headers)?;
     let identity = api.app.identities.authenticate(secret.reveal(), exchange.address).await?;
-    let caller = identity.caller_of_group(group)?;
+    let caller = api.app.rights.enter_group(&identity, group).await?;
     exchange.came_from(&caller);
     api.app.rights.require(&caller, action).await?;
     api.limits.group(exchange, &caller.tenant)?;
