@@ -12,11 +12,13 @@ use std::time::Duration;
 use tollbook_connect::generated::{GeneratedCalls, GeneratedSettings};
 use tollbook_kit::fault::Fault;
 use tollbook_kit::supervise::Supervisor;
+use tollbook_model::access::Caller;
+use tollbook_model::audit::{AuditObject, Outcome};
 use tollbook_model::call::{Admission, CallField, FieldProblem};
 use tollbook_model::dataset::Dataset;
 use tollbook_model::ports::{Committed, Intake, RecordSink, Tenants};
 use tollbook_model::privacy::PseudonymKey;
-use tollbook_model::tenant::{CallerNumbers, Tenant, TenantName};
+use tollbook_model::tenant::{Tenant, TenantName};
 
 /// Records of one request.
 pub(crate) const BATCH: u64 = 5_000;
@@ -101,7 +103,10 @@ async fn make(options: &Options, folder: &Path) -> Result<Facts, Trouble> {
     }
     let store = Store::open(folder).await?;
     let tenant = tenant();
-    store.catalog.put(tenant.clone()).await?;
+    let object = AuditObject::new("tenant", &tenant.name);
+    let process = Caller::system(tenant.name.clone());
+    let entry = process.entry(store.clock.now_ms(), "tenant.create", Some(object), Outcome::Success);
+    store.catalog.create(tenant.clone(), entry).await?;
     let supervisor = Supervisor::new();
     let (intake, compaction) = (store.intake(&supervisor), store.compaction());
     let mut calls = calls(options.rows, options.days);

@@ -1,6 +1,7 @@
 //! The service as a user starts it: `tollbook serve`, in a process of its own.
 
 use super::options::{Options, bench_folder, workspace};
+use super::store::SEALING_KEY;
 use super::{Trouble, memory};
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
@@ -11,6 +12,9 @@ use tokio::net::TcpStream;
 
 /// The token that the service is started with.
 pub(crate) const TOKEN: &str = "benchmark-token-of-the-bench-chore";
+/// Rate limits that would be measured instead of the service.
+const UNLIMITED: [&str; 3] =
+    ["TOLLBOOK_NATIVE__RATE_LIMIT", "TOLLBOOK_NATIVE__RATE_BURST", "TOLLBOOK_NATIVE__INGEST_RATE_LIMIT"];
 /// How often, and how many times, is looked whether it takes connections.
 const LOOKS: (Duration, u32) = (Duration::from_millis(20), 1500);
 
@@ -29,6 +33,7 @@ impl Service {
         };
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let log = File::create(bench_folder().join("serve.log"))?;
+        let sealing_key: String = SEALING_KEY.iter().map(|byte| format!("{byte:02x}")).collect();
         let process = Command::new(binary)
             .arg("serve")
             .arg("--data")
@@ -36,6 +41,8 @@ impl Service {
             .args(["--listen", &address.to_string()])
             .env("TOLLBOOK_BOOTSTRAP_TOKEN", TOKEN)
             .env("TOLLBOOK_LOG__FILTER", "warn")
+            .env("TOLLBOOK_SEALING_KEY", sealing_key)
+            .envs(UNLIMITED.map(|name| (name, "1000000")))
             .current_dir(bench_folder())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

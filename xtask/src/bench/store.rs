@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tollbook_catalog::SqliteCatalog;
 use tollbook_kit::clock::{Clock, SystemClock};
 use tollbook_kit::ids::{IdSource, SystemRandomness};
+use tollbook_kit::secret::{SEALING_KEY_BYTES, Sealer, Secret};
 use tollbook_kit::supervise::Supervisor;
 use tollbook_model::dataset::Dataset;
 use tollbook_model::ports::{Journal, Manifest, Snapshot, SnapshotScope};
@@ -23,6 +24,8 @@ use tollbook_store::lake::sweep::{Sweep, SweepParts};
 
 /// Threads of an export, ours and the peers' alike.
 pub(crate) const THREADS: usize = 2;
+/// Seals the secrets of every folder of the benchmark, here and in the service.
+pub(crate) const SEALING_KEY: [u8; SEALING_KEY_BYTES] = [7; SEALING_KEY_BYTES];
 
 /// An open data folder.
 pub(crate) struct Store {
@@ -40,7 +43,9 @@ impl Store {
     pub(crate) async fn open(root: &Path) -> Result<Self, Trouble> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         std::fs::create_dir_all(root)?;
-        let catalog = Arc::new(SqliteCatalog::open(&root.join("catalog.sqlite"), clock.clone()).await?);
+        let sealer = Sealer::new(&Secret::new(SEALING_KEY), Arc::new(SystemRandomness));
+        let catalog = SqliteCatalog::open(&root.join("catalog.sqlite"), clock.clone(), sealer).await?;
+        let catalog = Arc::new(catalog);
         let blobs: Arc<dyn Blobs> = Arc::new(DirectoryBlobs::open(root)?);
         let pins = Pins::default();
         let (journal, manifest): (Arc<dyn Journal>, Arc<dyn Manifest>) = (catalog.clone(), catalog.clone());
