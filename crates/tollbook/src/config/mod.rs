@@ -1,9 +1,32 @@
 //! Settings: the embedded default file, then a file, then the environment, then flags.
 //!
-//! `raw` merges texts and refuses unknown keys; `checked` says what the values mean.
+//! `raw` merges the layers, `checked` says what the values mean, `show` prints them. No secret is a setting.
 
 mod checked;
+mod duration;
 mod raw;
+mod show;
 
-pub(crate) use checked::{Config, reachable};
-pub(crate) use raw::{Layers, effective};
+pub(crate) use checked::{AuthSettings, Config, ListenConfig, TlsConfig};
+pub(crate) use duration::duration;
+pub(crate) use raw::Layers;
+
+use tollbook_kit::fault::Fault;
+
+/// The settings of all layers, checked.
+///
+/// # Errors
+/// `invalid`, naming every key that is unknown, mistyped or has a wrong value.
+pub(crate) fn read(layers: &Layers) -> Result<Config, Fault> {
+    Config::check(&raw::merged(layers))
+}
+
+/// The settings of all layers as a settings file.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn shown(layers: &Layers) -> Result<String, Fault> {
+    let merged = raw::merged(layers);
+    Config::check(&merged)?;
+    Ok(show::shown(&merged))
+}
