@@ -1,14 +1,21 @@
-//! The command line: subcommands and their flags.
+//! The command line: subcommands and their flags. Those of verbs that ask a service stand with the verb.
 
+use crate::verbs::{SettingsFlags, SourceFlags, TenantFlags, TokenFlags, UserFlags};
+use crate::verify::VerifyFlags;
 use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use tollbook_kit::secret::Secret;
+
+/// Heading of the flags that name a service.
+const SERVICE: &str = "Service";
 
 /// Takes in call detail records of any PBX, keeps them, and exports them.
 #[derive(Debug, Parser)]
 #[command(name = "tollbook", version, about, max_term_width = 100)]
 pub(crate) struct CommandLine {
     /// File with settings; without one, defaults start the product.
-    #[arg(long, global = true, env = "TOLLBOOK_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = "TOLLBOOK_CONFIG", value_name = "FILE", value_parser = path)]
     pub(crate) config: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
@@ -26,7 +33,17 @@ pub(crate) enum Command {
     Ingest(IngestFlags),
     /// Set up, list or remove the sources of a service.
     Source(SourceFlags),
-    /// Look at settings.
+    /// Make, list or revoke API tokens.
+    Token(TokenFlags),
+    /// Make, see, change or remove users.
+    User(UserFlags),
+    /// Create, see, change or close tenants (as operator).
+    Tenant(TenantFlags),
+    /// See or change the settings of the own tenant.
+    Settings(SettingsFlags),
+    /// Is an exported audit log whole, and the one that was signed?
+    Verify(VerifyFlags),
+    /// Look at the settings of this machine's service.
     Config(ConfigFlags),
 }
 
@@ -49,15 +66,70 @@ impl ServeFlags {
     }
 }
 
-/// Which service a command talks to.
+/// Which service a command talks to. They may stand before or after the verb.
 #[derive(Debug, Args)]
 pub(crate) struct ServerFlags {
     /// Base URL of the service.
-    #[arg(long, env = "TOLLBOOK_SERVER", value_name = "URL", default_value = "http://127.0.0.1:8443")]
+    #[arg(
+        long,
+        global = true,
+        env = "TOLLBOOK_SERVER",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8443",
+        help_heading = SERVICE
+    )]
     pub(crate) server: String,
-    /// Token for it.
-    #[arg(long, env = "TOLLBOOK_TOKEN", value_name = "T", hide_env_values = true)]
-    pub(crate) token: String,
+    /// Token for it. In the environment nobody else on the machine sees it.
+    #[arg(
+        long,
+        global = true,
+        env = "TOLLBOOK_TOKEN",
+        value_name = "T",
+        hide_env_values = true,
+        value_parser = secret,
+        help_heading = SERVICE
+    )]
+    token: Option<Secret<String>>,
+    /// PEM file of the certificate to trust, for a service with one of its own.
+    #[arg(
+        long,
+        global = true,
+        env = "TOLLBOOK_CA_FILE",
+        value_name = "FILE",
+        value_parser = path,
+        help_heading = SERVICE
+    )]
+    ca_file: Option<PathBuf>,
+}
+
+impl ServerFlags {
+    /// The token; a variable that is there and empty is none.
+    pub(crate) fn token(&self) -> Option<&Secret<String>> {
+        self.token.as_ref().filter(|token| !token.reveal().is_empty())
+    }
+
+    /// The certificate to trust; a variable that is there and empty names none.
+    pub(crate) fn ca_file(&self) -> Option<&Path> {
+        self.ca_file.as_deref().filter(|file| !file.as_os_str().is_empty())
+    }
+}
+
+fn path(text: &str) -> Result<PathBuf, Infallible> {
+    Ok(PathBuf::from(text))
+}
+
+fn secret(text: &str) -> Result<Secret<String>, Infallible> {
+    Ok(Secret::new(text.to_owned()))
+}
+
+/// Flags of every verb that asks a service and prints what it says.
+#[derive(Debug, Args)]
+pub(crate) struct AskFlags {
+    #[command(flatten)]
+    pub(crate) server: ServerFlags,
+    /// Print the answer as JSON, for scripts.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
 }
 
 /// Flags of `ingest`.
@@ -76,36 +148,6 @@ pub(crate) struct IngestFlags {
     pub(crate) files: Vec<PathBuf>,
 }
 
-/// Flags of `source`.
-#[derive(Debug, Args)]
-pub(crate) struct SourceFlags {
-    #[command(flatten)]
-    pub(crate) server: ServerFlags,
-    /// What to do with sources.
-    #[command(subcommand)]
-    pub(crate) command: SourceCommand,
-}
-
-/// What to do with sources.
-#[derive(Debug, Subcommand)]
-pub(crate) enum SourceCommand {
-    /// Create or change a source from a TOML file.
-    Put {
-        /// Its name.
-        alias: String,
-        /// Its definition: `kind`, optionally `enabled`, and the settings of that kind.
-        #[arg(long, value_name = "FILE")]
-        file: PathBuf,
-    },
-    /// List all sources.
-    List,
-    /// Remove a source; its records stay.
-    Remove {
-        /// Its name.
-        alias: String,
-    },
-}
-
 /// Flags of `config`.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigFlags {
@@ -117,7 +159,7 @@ pub(crate) struct ConfigFlags {
 /// What to look at.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Print the settings in effect. No secret is among them.
+    /// Print the settings in effect, and where those that are no defaults come from. No secret is among them.
     Show(ServeFlags),
 }
 
@@ -129,5 +171,37 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn the_service_is_named_before_or_after_the_verb() {
+        for line in [
+            "tollbook token --server http://h:1 --token t --ca-file c.pem --json list",
+            "tollbook token list --server http://h:1 --token t --ca-file c.pem --json",
+            "tollbook token --json --server http://h:1 list --token t --ca-file c.pem",
+        ] {
+            let parsed = CommandLine::try_parse_from(line.split(' ')).expect(line);
+            let Command::Token(TokenFlags { ask, .. }) = parsed.command else { panic!("{line}") };
+            assert_eq!((ask.server.server.as_str(), ask.json), ("http://h:1", true), "{line}");
+            assert_eq!(ask.server.token(), Some(&Secret::new("t".into())), "{line}");
+            assert_eq!(ask.server.ca_file(), Some(Path::new("c.pem")), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_empty_is_not_there() {
+        let line = ["tollbook", "token", "list", "--token", "", "--ca-file", ""];
+        let Command::Token(TokenFlags { ask, .. }) = CommandLine::try_parse_from(line).unwrap().command
+        else {
+            panic!("a verb of tokens")
+        };
+        assert_eq!((ask.server.token(), ask.server.ca_file()), (None, None));
+    }
+
+    #[test]
+    fn a_token_is_not_printed_with_the_flags() {
+        let parsed =
+            CommandLine::try_parse_from(["tollbook", "token", "list", "--token", "hunter2"]).unwrap();
+        assert!(!format!("{parsed:?}").contains("hunter2"));
     }
 }

@@ -1,10 +1,13 @@
-//! A service seen from the command line: calls with retries, and its refusals as faults.
+//! A service seen from the command line: questions, records that are sent until they are taken, and refusals as faults.
 
+use crate::command_line::ServerFlags;
+use crate::terminal::complain;
 use bytes::Bytes;
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use std::collections::VecDeque;
+use std::path::Path;
 use std::time::Duration;
 use tollbook_connect::client::{ApiClient, ApiReply};
 use tollbook_kit::fault::{Code, Fault};
@@ -13,42 +16,90 @@ use tollbook_kit::secret::Secret;
 
 /// Characters that a segment of a path may hold as they are (RFC 3986, unreserved).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// Type of every body of records: the source knows what is in it.
+const RECORDS_TYPE: &str = "application/octet-stream";
+/// Said of an answer that no Tollbook gives.
+pub(crate) const NOT_OURS: &str =
+    "the answer does not come from Tollbook; check the address, also whether it begins with http or https";
 
 /// A service and the token for it.
 pub(crate) struct Remote {
     client: ApiClient,
+    /// Told of every attempt that failed and will be made again.
+    notice: Box<dyn Fn(&str) + Send + Sync>,
 }
 
 impl Remote {
-    /// The service at this base URL.
+    /// The service at this base URL, which may have a certificate of its own.
     ///
     /// # Errors
-    /// `invalid` when the URL is not one that can be called.
-    pub(crate) fn new(server: &str, token: Secret<String>) -> Result<Self, Fault> {
-        Ok(Self { client: ApiClient::new(server, token)? })
+    /// `invalid` when the URL is not one that can be called, or the file holds no certificate.
+    pub(crate) fn new(server: &str, token: Secret<String>, ca_file: Option<&Path>) -> Result<Self, Fault> {
+        Ok(Self { client: ApiClient::new(server, token, ca_file)?, notice: Box::new(complain) })
     }
 
-    /// Calls until an answer other than "later" comes, or the schedule is used up. Safe for everything that may be
-    /// sent twice: records are recognised when they come again.
+    /// The service that the flags name.
+    ///
+    /// # Errors
+    /// As [`Remote::new`]; `invalid` also without a token.
+    pub(crate) fn of(flags: &ServerFlags) -> Result<Self, Fault> {
+        let token = flags.token().cloned().ok_or_else(|| {
+            Fault::new(Code::Invalid, "a token is needed: set TOLLBOOK_TOKEN, or give it with --token")
+        })?;
+        Self::new(&flags.server, token, flags.ca_file())
+    }
+
+    /// The same, telling failed attempts to `notice` instead of the terminal.
+    #[must_use]
+    pub(crate) fn with_notice(self, notice: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self { notice: Box::new(notice), ..self }
+    }
+
+    /// Asks once, with a JSON body if there is one: somebody waits for the answer, and not everything may be sent
+    /// twice. An empty answer is null.
     ///
     /// # Errors
     /// `unavailable` or `timeout` when no answer came; a refusal of the service, with its own words.
-    pub(crate) async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        content_type: Option<&str>,
-        body: Bytes,
-    ) -> Result<Bytes, Fault> {
-        self.call_with_lines(method, path, content_type, body, |line| line).await
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Fault> {
+        let content_type = body.as_ref().map(|_| "application/json");
+        let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        let reply = self.client.send(method, path, content_type, body).await?;
+        if reply.is_success() { json_of(&reply.body) } else { Err(refusal(&reply, |line| line)) }
     }
 
-    /// As [`Remote::call`], for a body that is a piece of a file: `in_file` says which line of the file a line of the
-    /// body is, and a refusal names that one.
+    /// Looks something up; as patient as [`Remote::send_records`].
     ///
     /// # Errors
-    /// As [`Remote::call`].
-    pub(crate) async fn call_with_lines(
+    /// As [`Remote::ask`].
+    pub(crate) async fn look_up(&self, path: &str) -> Result<Value, Fault> {
+        json_of(&self.persist(Method::GET, path, None, Bytes::new(), |line| line).await?)
+    }
+
+    /// Sends records until an answer other than "later" comes, or the schedule is used up: records may be sent twice,
+    /// they are recognised when they come again.
+    ///
+    /// # Errors
+    /// As [`Remote::ask`].
+    pub(crate) async fn send_records(&self, path: &str, body: Bytes) -> Result<Bytes, Fault> {
+        self.send_piece(path, body, |line| line).await
+    }
+
+    /// As [`Remote::send_records`], for a body that is a piece of a file: `in_file` says which line of the file a line
+    /// of the body is, and a refusal names that one.
+    ///
+    /// # Errors
+    /// As [`Remote::ask`].
+    pub(crate) async fn send_piece(
+        &self,
+        path: &str,
+        body: Bytes,
+        in_file: impl Fn(u64) -> u64,
+    ) -> Result<Bytes, Fault> {
+        self.persist(Method::POST, path, Some(RECORDS_TYPE), body, in_file).await
+    }
+
+    /// Tries again by the schedule, and says so each time.
+    async fn persist(
         &self,
         method: Method,
         path: &str,
@@ -68,7 +119,9 @@ impl Remote {
             };
             failed += 1;
             let Some(wait) = retry::CLIENT.wait_after(failed) else { return Err(fault) };
-            tokio::time::sleep(asked_wait.unwrap_or(Duration::ZERO).max(wait)).await;
+            let wait = asked_wait.unwrap_or(Duration::ZERO).max(wait);
+            (self.notice)(&format!("{}; trying again in {wait:?}", fault.message()));
+            tokio::time::sleep(wait).await;
         }
     }
 
@@ -82,9 +135,22 @@ impl Remote {
     }
 }
 
+/// The document of an answer; an empty one is null.
+fn json_of(answer: &[u8]) -> Result<Value, Fault> {
+    if answer.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(answer).map_err(|_| Fault::new(Code::Unavailable, NOT_OURS))
+}
+
+/// A name as a segment of a path.
+pub(crate) fn segment(name: &str) -> String {
+    utf8_percent_encode(name, SEGMENT).to_string()
+}
+
 /// The path of a source.
 pub(crate) fn source_path(alias: &str) -> String {
-    format!("/api/v1/sources/{}", utf8_percent_encode(alias, SEGMENT))
+    format!("/api/v1/sources/{}", segment(alias))
 }
 
 /// The service's words about a refusal: its first errors, and the last one, which sums up those of a body. Lines are
@@ -92,8 +158,7 @@ pub(crate) fn source_path(alias: &str) -> String {
 fn refusal(reply: &ApiReply, in_file: impl Fn(u64) -> u64) -> Fault {
     const MOST_LINES: usize = 5;
     let document: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-    let detail =
-        document["detail"].as_str().unwrap_or("the answer does not come from Tollbook; check the address");
+    let detail = document["detail"].as_str().unwrap_or(NOT_OURS);
     let errors = document["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
     let told = |error: &Value| {
         let (name, reason) = (error["name"].as_str().unwrap_or(""), error["reason"].as_str().unwrap_or(""));

@@ -3,25 +3,20 @@
 mod bodies;
 
 use crate::command_line::IngestFlags;
-use crate::remote::{Remote, source_path};
-use crate::terminal::say;
+use crate::remote::{NOT_OURS, Remote, source_path};
+use crate::terminal::{complain, say};
 use bodies::{Bodies, FileBody};
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
-use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
-use serde_json::Value;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use tollbook_kit::fault::{Code, Fault};
-use tollbook_kit::secret::Secret;
 
 /// Size of a body: large enough to be quick, small enough to be tried again.
 const BODY_BYTES: usize = 16 * 1024 * 1024;
-/// Type of every body: the source knows what is in it.
-const RECORDS_TYPE: &str = "application/octet-stream";
 /// Reasons shown per file.
 const MOST_REASONS: usize = 5;
 
@@ -60,11 +55,13 @@ impl Counts {
 /// `invalid` when anything was rejected, after all files were tried; else why nothing more could be sent.
 pub(crate) async fn run(flags: IngestFlags) -> Result<(), Fault> {
     let files = files_of(&flags.files)?;
-    let remote = Remote::new(&flags.server.server, Secret::new(flags.server.token.clone()))?;
+    let remote = Remote::of(&flags.server)?;
     let header_lines = header_lines(&remote, &flags.pbx_alias).await?;
     let on_error = if flags.skip_bad_rows { "skip" } else { "reject" };
     let path = format!("{}/records?on_error={on_error}", source_path(&flags.pbx_alias));
     let bar = progress_bar(&files);
+    let below_bar = bar.clone();
+    let remote = remote.with_notice(move |text| below_bar.suspend(|| complain(text)));
     let mut outcomes = Vec::new();
     for file in &files {
         bar.set_message(file.display().to_string());
@@ -106,8 +103,7 @@ async fn send_file(
 async fn send(remote: &Remote, path: &str, body: FileBody) -> Result<Counts, Fault> {
     let FileBody { bytes, lines } = body;
     let in_file = |line| lines.in_file(line);
-    let answer =
-        remote.call_with_lines(Method::POST, path, Some(RECORDS_TYPE), bytes.into(), in_file).await?;
+    let answer = remote.send_piece(path, bytes.into(), in_file).await?;
     let mut counts = counts_of(&answer)?;
     for error in &mut counts.errors {
         error.line = in_file(error.line);
@@ -118,26 +114,23 @@ async fn send(remote: &Remote, path: &str, body: FileBody) -> Result<Counts, Fau
 /// Sends one body of records and reads what became of it.
 ///
 /// # Errors
-/// As [`Remote::call`].
+/// As [`Remote::send_records`].
 pub(crate) async fn send_body(remote: &Remote, path: &str, body: Bytes) -> Result<Counts, Fault> {
-    counts_of(&remote.call(Method::POST, path, Some(RECORDS_TYPE), body).await?)
+    counts_of(&remote.send_records(path, body).await?)
 }
 
 fn counts_of(answer: &[u8]) -> Result<Counts, Fault> {
-    serde_json::from_slice(answer).map_err(|_| {
-        Fault::new(Code::Unavailable, "the answer does not come from Tollbook; check the address")
-    })
+    serde_json::from_slice(answer).map_err(|_| Fault::new(Code::Unavailable, NOT_OURS))
 }
 
 /// How many lines at the start of a file name its columns, as the source's settings say. A token that may only post
 /// records cannot ask; then files must not have such lines, or fit into one body.
 async fn header_lines(remote: &Remote, alias: &str) -> Result<usize, Fault> {
-    let answer = match remote.call(Method::GET, &source_path(alias), None, Bytes::new()).await {
-        Ok(answer) => answer,
+    let source = match remote.look_up(&source_path(alias)).await {
+        Ok(source) => source,
         Err(fault) if fault.code() == Code::Forbidden => return Ok(0),
         Err(fault) => return Err(fault),
     };
-    let source: Value = serde_json::from_slice(&answer).unwrap_or_default();
     let skipped = source["skip_rows"].as_u64().and_then(|rows| usize::try_from(rows).ok()).unwrap_or(0);
     Ok(usize::from(source["header"] == true) + skipped)
 }
