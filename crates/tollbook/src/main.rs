@@ -9,14 +9,16 @@ mod demo;
 mod ingest;
 mod remote;
 mod serve;
-mod source_command;
 mod source_files;
 mod stop;
 mod terminal;
+mod verbs;
+mod verify;
 
 use clap::Parser;
 use command_line::{Command, CommandLine, ConfigCommand};
-use config::{Config, Layers, effective};
+use config::{Config, Layers};
+use serve::HandedIn;
 use std::process::ExitCode;
 use tollbook_kit::fault::{Code, Fault, ResultExt};
 use tollbook_kit::secret::Secret;
@@ -27,7 +29,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     match start(CommandLine::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(fault) => {
             complain(&fault);
             ExitCode::FAILURE
@@ -35,46 +37,63 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(line: CommandLine) -> Result<(), Fault> {
-    let layers = |flags| Layers { file: line.config.clone(), environment: environment(), flags };
-    match line.command {
-        Command::Serve(flags) => {
-            let config = Config::check(effective(&layers(flags.settings()))?)?;
-            telemetry::start(config.log.format, &config.log.filter);
-            run(serve(config))
-        }
-        Command::Demo(flags) => {
-            let config = Config::check(effective(&layers(demo::settings(&flags)))?)?;
-            telemetry::start(config.log.format, &config.log.filter);
-            run(demo::run(config, own_token()))
-        }
-        Command::Ingest(flags) => {
-            telemetry::start(LogFormat::Text, "warn");
-            run(ingest::run(flags))
-        }
-        Command::Source(flags) => {
-            telemetry::start(LogFormat::Text, "warn");
-            run(source_command::run(flags))
-        }
+fn start(line: CommandLine) -> Result<ExitCode, Fault> {
+    // A variable that is there and empty names no file.
+    let file = line.config.filter(|file| !file.as_os_str().is_empty());
+    let layers = |flags| Layers { file: file.clone(), environment: environment(), flags };
+    let done = match line.command {
+        Command::Serve(flags) => run_service(&layers(flags.settings()), serve),
+        Command::Demo(flags) => run_service(&layers(demo::settings(&flags)), demo::run),
+        Command::Ingest(flags) => run_client(ingest::run(flags)),
+        Command::Source(flags) => run_client(verbs::source(flags)),
+        Command::Token(flags) => run_client(verbs::token(flags)),
+        Command::User(flags) => run_client(verbs::user(flags)),
+        Command::Tenant(flags) => run_client(verbs::tenant(flags)),
+        Command::Settings(flags) => run_client(verbs::settings(flags)),
         Command::Config(flags) => {
             let ConfigCommand::Show(flags) = flags.command;
-            let settings = effective(&layers(flags.settings()))?;
-            Config::check(settings.clone())?;
-            terminal::say(toml::to_string(&settings).fault("printing settings")?.trim_end());
+            terminal::say(config::shown(&layers(flags.settings()))?.trim_end());
             Ok(())
         }
-    }
+        // Its code tells whether the files or the flags were wrong.
+        Command::Verify(flags) => return Ok(verify::run(&flags)),
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
-async fn serve(config: Config) -> Result<(), Fault> {
+async fn serve(config: Config, handed_in: HandedIn) -> Result<(), Fault> {
     let data = config.data.display().to_string();
-    let service = serve::Service::start(config, own_token().as_ref()).await?;
-    terminal::say(&format!("tollbook serves at http://{}, its data is in {data}", service.address));
+    let service = serve::Service::start(config, &handed_in).await?;
+    terminal::say(&format!("tollbook serves at {}, its data is in {data}", service.address));
+    if let Some(address) = service.metrics {
+        terminal::say(&format!("metrics at http://{address}/metrics"));
+    }
+    if let Some(certificate) = &service.own_certificate {
+        terminal::say(&format!("clients trust its certificate by --ca-file {}", certificate.display()));
+    }
     if let Some(token) = &service.first_token {
         let token = token.reveal();
-        terminal::say(&format!("first start: this admin token is shown once, keep it safe\n\n  {token}\n"));
+        terminal::say(&format!(
+            "first start: this admin token, with the role operator, is shown once, keep it safe\n\n  {token}\n"
+        ));
     }
     service.run().await
+}
+
+/// Runs the service in this process, with the settings of these layers.
+fn run_service<Done>(layers: &Layers, serve: impl FnOnce(Config, HandedIn) -> Done) -> Result<(), Fault>
+where
+    Done: Future<Output = Result<(), Fault>>,
+{
+    let config = config::read(layers)?;
+    telemetry::start(config.log.format, &config.log.filter)?;
+    run(serve(config, handed_in()))
+}
+
+/// Runs a client of a service.
+fn run_client(command: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
+    telemetry::start(LogFormat::Text, "warn")?;
+    run(command)
 }
 
 fn run(command: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
@@ -91,19 +110,19 @@ fn environment() -> Vec<(String, String)> {
     std::env::vars_os().filter_map(text).collect()
 }
 
-/// The operator's own first token. A secret, so neither a setting nor a flag.
-fn own_token() -> Option<Secret<String>> {
-    std::env::var("TOLLBOOK_BOOTSTRAP_TOKEN").ok().map(Secret::new)
+/// What the environment holds besides settings. An empty secret is a wrong one, not none: somebody meant to set it.
+fn handed_in() -> HandedIn {
+    let secret = |name| std::env::var_os(name).map(|text| Secret::new(text.to_string_lossy().into_owned()));
+    HandedIn { token: secret("TOLLBOOK_BOOTSTRAP_TOKEN"), sealing_key: secret("TOLLBOOK_SEALING_KEY") }
 }
 
 /// Says on standard error what went wrong; of our own mistakes also the inner story, since nobody else will.
-#[allow(clippy::print_stderr, reason = "the one place that complains to the terminal")]
 fn complain(fault: &Fault) {
-    eprintln!("tollbook: {}", fault.message());
+    terminal::complain(fault.message());
     for detail in fault.details().iter().skip(1) {
-        eprintln!("tollbook: {}: {}", detail.name, detail.reason);
+        terminal::complain(&format!("{}: {}", detail.name, detail.reason));
     }
     if fault.code() == Code::Internal {
-        eprintln!("tollbook: {}", fault.log_text());
+        terminal::complain(&fault.log_text());
     }
 }

@@ -1,24 +1,41 @@
 //! The service: started as a whole, run until it is asked to stop.
 
-use crate::assemble::{ControlWing, DataFolder, DataWing, Surroundings};
+use crate::assemble::{
+    ControlWing, DataFolder, DataWing, Encryption, Listeners, SealingKey, Surroundings, use_cases,
+};
 use crate::config::Config;
 use crate::source_files;
 use crate::stop;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tollbook_app::{App, Ports};
 use tollbook_catalog::SqliteCatalog;
-use tollbook_http::Api;
-use tollbook_kit::fault::{Code, Fault, ResultExt};
+use tollbook_http::{Api, HttpConfig, metrics};
+use tollbook_kit::fault::{Code, Fault};
 use tollbook_kit::secret::Secret;
 use tollbook_kit::supervise::{OnError, Supervisor};
 
+/// Secrets that come from the environment and are no settings.
+#[derive(Debug, Default)]
+pub(crate) struct HandedIn {
+    /// The operator's own first token.
+    pub(crate) token: Option<Secret<String>>,
+    /// The key that seals secrets at rest.
+    pub(crate) sealing_key: Option<Secret<String>>,
+}
+
 /// A service that takes requests.
 pub(crate) struct Service {
-    /// Where.
-    pub(crate) address: SocketAddr,
+    /// Where it takes requests, as `http://ADDRESS` or `https://ADDRESS`.
+    pub(crate) address: String,
+    /// Where it serves metrics, if it does.
+    pub(crate) metrics: Option<SocketAddr>,
+    /// Base URL for a client on this machine.
+    pub(crate) local_url: String,
+    /// The certificate that clients have to be told to trust, if the service made it.
+    pub(crate) own_certificate: Option<PathBuf>,
     /// The first token, if this start made it. It is nowhere else.
     pub(crate) first_token: Option<Secret<String>>,
     front: Supervisor,
@@ -29,48 +46,58 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Opens the data folder, starts everything, and takes requests. `own_token` replaces the
-    /// former admin token.
+    /// Opens the data folder, starts everything, and takes requests. A token that is handed in replaces the former
+    /// first token.
     ///
     /// # Errors
-    /// `conflict` when the port or the folder is in use; `invalid` for wrong source files or a wrong token; whatever
-    /// opening the folder brings.
-    pub(crate) async fn start(config: Config, own_token: Option<&Secret<String>>) -> Result<Self, Fault> {
-        // The port first: it is the most likely thing to be wrong, and nothing has been touched yet.
-        let listener = bind(&config.listen).await?;
-        let address = listener.local_addr().fault("reading the own address")?;
+    /// `conflict` when a port or the folder is in use, or the sealing key is not the folder's; `invalid` for wrong
+    /// source files, certificates or secrets; whatever opening the folder brings.
+    pub(crate) async fn start(config: Config, handed_in: &HandedIn) -> Result<Self, Fault> {
+        // The ports first: they are the most likely thing to be wrong, and nothing has been touched yet.
+        let listeners = Listeners::bind(&config.listening).await?;
+        let port = listeners.address.port();
+        let public_url = config.listening.reached_at(port);
         let folder = DataFolder::open(&config.data)?;
+        let encryption = Encryption::of(&config.listening, &folder)?;
         let surroundings = Surroundings::of_the_machine();
+        let (own, named) = (folder.sealing_key(), config.key_file.as_deref());
+        let key = SealingKey::find(handed_in.sealing_key.as_ref(), named, &own, &*surroundings.randomness)?;
         let (front, back) = (Supervisor::new(), Supervisor::new());
-        let control = ControlWing::open(&folder, &surroundings).await?;
+        let metrics = serve_metrics(listeners.metrics, &back)?;
+        let control = ControlWing::open(&folder, &key, &surroundings).await?;
         let stores = (config.store, config.engine);
         let data = DataWing::start(&folder, &control, stores, &surroundings, &back).await?;
         let catalog = control.catalog.clone();
-        let app = App::new(Ports {
-            intake: data.intake,
-            data_plane: data.engine,
-            connectors: control.connectors,
-            sources: catalog.clone(),
-            tenants: catalog.clone(),
-            tokens: catalog.clone(),
-            clock: surroundings.clock.clone(),
-            randomness: surroundings.randomness.clone(),
-            public_url: config.public_url,
-        });
+        let app =
+            use_cases(control, data, config.auth.clone(), config.egress, &public_url, &surroundings).await?;
         app.tenants.bootstrap().await?;
-        let first_token = app.tokens.bootstrap(own_token).await?;
+        let first_token = app.tokens.bootstrap(handed_in.token.as_ref()).await?;
         if let Some(sources) = &config.sources_dir {
             source_files::apply(&app, sources).await?;
         }
-        let api = Api::new(app, surroundings.ids(), surroundings.clock, front.stop_token());
-        front.spawn("http", OnError::StopProcess, tollbook_http::serve(listener, api, config.connections));
-        tracing::info!(%address, data = %config.data.display(), "taking requests");
+        app.start_tasks(&back);
+        let http = HttpConfig {
+            connections: config.http.connections,
+            limits: config.limits,
+            trusted_proxies: config.http.trusted_proxies,
+            client_credentials: config.auth.client_credentials,
+            public_url,
+        };
+        let api = Api::new(app, surroundings.ids(), surroundings.clock, front.stop_token(), &http);
+        let scheme = if encryption.config.is_some() { "https" } else { "http" };
+        let serving = tollbook_http::serve(listeners.requests, encryption.config, api, http);
+        front.spawn("http", OnError::StopProcess, serving);
+        let address = format!("{scheme}://{}", listeners.address);
+        tracing::info!(address, data = %config.data.display(), "taking requests");
         Ok(Self {
             address,
+            metrics,
+            local_url: config.listening.local_url(port),
+            own_certificate: encryption.own_certificate,
             first_token,
             front,
             back,
-            stop_patience: config.stop_patience,
+            stop_patience: config.http.stop_patience,
             catalog,
             _folder: folder,
         })
@@ -107,16 +134,13 @@ impl Service {
     }
 }
 
-async fn bind(listen: &str) -> Result<TcpListener, Fault> {
-    TcpListener::bind(listen).await.map_err(|error| {
-        let text = match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                format!(
-                    "{listen} is taken by another process; stop it, or choose another with --listen HOST:PORT"
-                )
-            }
-            _ => format!("cannot listen on {listen}: {error}; choose another with --listen HOST:PORT"),
-        };
-        Fault::new(Code::Conflict, text)
-    })
+/// Begins to measure, and serves what is measured, if there is a port for it; answers its address.
+fn serve_metrics(
+    port: Option<(TcpListener, SocketAddr)>,
+    supervisor: &Supervisor,
+) -> Result<Option<SocketAddr>, Fault> {
+    let Some((listener, address)) = port else { return Ok(None) };
+    let serving = tollbook_http::serve_metrics(listener, metrics::install()?, supervisor.stop_token());
+    supervisor.spawn("metrics", OnError::Log, serving);
+    Ok(Some(address))
 }

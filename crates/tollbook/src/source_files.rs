@@ -4,9 +4,8 @@ use std::path::Path;
 use tollbook_app::App;
 use tollbook_connect::settings_from_toml;
 use tollbook_kit::fault::Fault;
-use tollbook_model::access::{Caller, Role};
+use tollbook_model::access::Caller;
 use tollbook_model::tenant::TenantName;
-use uuid::Uuid;
 
 /// Puts the source of every `*.toml` file of the folder, named after the file. A source whose file says what is known
 /// already keeps its version.
@@ -14,8 +13,7 @@ use uuid::Uuid;
 /// # Errors
 /// `invalid`, naming the file, when the folder or one of its files cannot be read or is wrong.
 pub(crate) async fn apply(app: &App, folder: &Path) -> Result<(), Fault> {
-    // The operator of the process acts on the default tenant; no token stands for him.
-    let operator = Caller { tenant: TenantName::default_tenant(), role: Role::Admin, token: Uuid::nil() };
+    let process = Caller::system(TenantName::default_tenant());
     let unreadable = |path: &Path, error: std::io::Error| {
         Fault::parameter(path.display().to_string(), format!("cannot be read: {error}"))
     };
@@ -33,7 +31,7 @@ pub(crate) async fn apply(app: &App, folder: &Path) -> Result<(), Fault> {
         let alias = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let definition =
             settings_from_toml(&text).map_err(|fault| Fault::parameter(&shown, fault.to_string()))?;
-        let changed = app.sources.keep(&operator, alias, definition).await;
+        let changed = app.sources.keep(&process, alias, definition).await;
         let changed = changed.map_err(|fault| Fault::parameter(&shown, fault.to_string()))?;
         tracing::info!(source = alias, changed, "source of a file");
     }

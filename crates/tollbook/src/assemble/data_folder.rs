@@ -42,6 +42,16 @@ impl DataFolder {
         self.root.join("catalog.sqlite")
     }
 
+    /// The key that seals secrets, unless another is named.
+    pub(crate) fn sealing_key(&self) -> PathBuf {
+        self.root.join("sealing.key")
+    }
+
+    /// The folder of the certificate that the service makes itself.
+    pub(crate) fn tls(&self) -> PathBuf {
+        self.root.join("tls")
+    }
+
     /// The folder of objects: journal batches and the lake.
     pub(crate) fn objects(&self) -> PathBuf {
         self.root.clone()

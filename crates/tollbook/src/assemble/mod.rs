@@ -5,10 +5,16 @@
 mod control_wing;
 mod data_folder;
 mod data_wing;
+mod listeners;
+mod sealing_key;
+mod use_cases;
 
 pub(crate) use control_wing::ControlWing;
 pub(crate) use data_folder::DataFolder;
 pub(crate) use data_wing::DataWing;
+pub(crate) use listeners::{Encryption, Listeners};
+pub(crate) use sealing_key::SealingKey;
+pub(crate) use use_cases::use_cases;
 
 use std::sync::Arc;
 use tollbook_kit::clock::{Clock, SystemClock};

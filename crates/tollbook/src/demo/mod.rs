@@ -6,15 +6,16 @@ mod demo_token;
 mod exports;
 
 use crate::command_line::ServeFlags;
-use crate::config::{Config, reachable};
+use crate::config::Config;
 use crate::ingest::{Counts, send_body};
 use crate::remote::{Remote, source_path};
-use crate::serve::Service;
-use crate::source_command;
+use crate::serve::{HandedIn, Service};
 use crate::terminal::say;
+use crate::verbs::source;
 use bytes::Bytes;
 use jiff::civil::{Date, date};
 use serde_json::json;
+use std::path::Path;
 use tollbook_connect::generated::{GeneratedCalls, GeneratedSettings, to_ndjson};
 use tollbook_kit::fault::Fault;
 use tollbook_kit::secret::Secret;
@@ -43,25 +44,33 @@ pub(crate) fn settings(flags: &ServeFlags) -> Vec<(&'static str, String)> {
 ///
 /// # Errors
 /// Whatever starting the service or calling it brings.
-pub(crate) async fn run(config: Config, own_token: Option<Secret<String>>) -> Result<(), Fault> {
+pub(crate) async fn run(config: Config, handed_in: HandedIn) -> Result<(), Fault> {
     let folder = config.data.clone();
-    let token = match own_token {
-        Some(token) => token,
-        None => demo_token::of(&folder)?,
+    let (token, shown) = match handed_in.token {
+        // Whoever handed it in has it already, and may not want it in what is said here.
+        Some(token) => (token, "$TOLLBOOK_BOOTSTRAP_TOKEN".to_owned()),
+        None => {
+            let token = demo_token::of(&folder)?;
+            let shown = token.reveal().clone();
+            (token, shown)
+        }
     };
-    let service = Service::start(config, Some(&token)).await?;
-    let url = reachable(&service.address.to_string());
-    let tour = tour(&url, &folder, token).await;
+    let handed_in = HandedIn { token: Some(token.clone()), ..handed_in };
+    let service = Service::start(config, &handed_in).await?;
+    let tour = tour(&service, &folder, token, &shown).await;
     if let Err(fault) = tour {
         service.stop().await;
         return Err(fault);
     }
+    let url = &service.local_url;
     say(&format!("\nServing at {url}; Ctrl-C stops it. Run the demo again: nothing is taken in twice."));
     service.run().await
 }
 
-async fn tour(url: &str, folder: &std::path::Path, token: Secret<String>) -> Result<(), Fault> {
-    let remote = Remote::new(url, token.clone())?;
+async fn tour(service: &Service, folder: &Path, token: Secret<String>, shown: &str) -> Result<(), Fault> {
+    let url = &service.local_url;
+    let certificate = service.own_certificate.as_deref();
+    let remote = Remote::new(url, token, certificate)?;
     say(&format!("Tollbook runs at {url}, its data is in {}.\n", folder.display()));
     let recorded = send_recorded(&remote).await?;
     say(&format!("Recorded Asterisk file: {}", told(&recorded)));
@@ -71,14 +80,14 @@ async fn tour(url: &str, folder: &std::path::Path, token: Secret<String>) -> Res
     for export in exports::make(&remote, folder, &range).await? {
         say(&format!("{:>8} rows {:>9} bytes  {}", export.rows, export.bytes, export.file.display()));
     }
-    let token = token.reveal();
+    let trust = certificate.map_or_else(String::new, |file| format!("--cacert '{}' ", file.display()));
     say("\nTry it yourself:\n");
     for query in [
         format!("cdr/export?{range}&direction=inbound&result=answered&format=ndjson"),
         format!("kpis/export?{range}&interval=hour&tz=Europe/Berlin"),
         format!("cdr/export/estimate?{range}&format=parquet"),
     ] {
-        say(&format!("  curl -H 'Authorization: Bearer {token}' '{url}/api/v1/{query}'\n"));
+        say(&format!("  curl {trust}-H \"Authorization: Bearer {shown}\" '{url}/api/v1/{query}'\n"));
     }
     Ok(())
 }
@@ -94,7 +103,7 @@ async fn send_recorded(remote: &Remote) -> Result<Counts, Fault> {
         "trunks": ["trunk-a", "trunk-b", "trunk-dead", "trunk-a-in", "trunk-b-in"],
         "extension_pattern": "^1[0-9]{2}$",
     });
-    source_command::put(remote, RECORDED_SOURCE, definition).await?;
+    source::put(remote, RECORDED_SOURCE, definition).await?;
     let path = format!("{}/records", source_path(RECORDED_SOURCE));
     send_body(remote, &path, Bytes::from_static(RECORDED)).await
 }
