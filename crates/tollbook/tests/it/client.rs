@@ -95,6 +95,11 @@ impl Client {
         Self { address: self.address, authorization: value.map(str::to_owned) }
     }
 
+    /// The same client with another token.
+    pub(crate) fn with_token(&self, token: &str) -> Self {
+        self.with_authorization(Some(&format!("Bearer {token}")))
+    }
+
     /// The base URL.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
@@ -111,6 +116,14 @@ impl Client {
     pub(crate) fn post(&self, path: &str, content_type: &str, body: impl AsRef<[u8]>) -> Answer {
         let headers = [("content-type", content_type)];
         self.send("POST", path, &headers, body.as_ref()).expect("the service answers")
+    }
+
+    /// Sends a JSON document by any method (`POST`, `PUT`, `PATCH`, `DELETE`).
+    #[track_caller]
+    pub(crate) fn send_json(&self, method: &str, path: &str, document: &serde_json::Value) -> Answer {
+        let body = document.to_string();
+        let answer = self.send(method, path, &[("content-type", "application/json")], body.as_bytes());
+        answer.expect("the service answers")
     }
 
     /// Sends a request and reads the whole answer.
@@ -157,7 +170,7 @@ impl Client {
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        if !body.is_empty() || matches!(method, "POST" | "PUT") {
+        if !body.is_empty() || matches!(method, "POST" | "PUT" | "PATCH") {
             head.push_str(&format!("content-length: {}\r\n", body.len()));
         }
         head.push_str("\r\n");

@@ -1,6 +1,6 @@
 //! `tollbook demo` as a newcomer meets it: what it prints is there, and the printed commands work as they stand.
 
-use crate::service::{skip, tollbook, wait_for};
+use crate::service::{TOKEN, skip, tollbook, wait_for};
 use crate::table::{Table, lines};
 use std::fs::File;
 use std::path::Path;
@@ -24,11 +24,12 @@ impl Drop for Demo {
     }
 }
 
-/// Runs the demonstration until it serves.
-fn demo(folder: &Path) -> Demo {
+/// Runs the demonstration until it serves, with a token of its own unless one is handed in.
+fn demo(folder: &Path, token: Option<&str>) -> Demo {
     let said = folder.join("said");
     let mut command = tollbook();
     command.current_dir(folder).args(["demo", "--listen", "127.0.0.1:0"]);
+    command.envs(token.map(|token| ("TOLLBOOK_BOOTSTRAP_TOKEN", token)));
     command.stdout(File::create(&said).unwrap()).stderr(File::create(folder.join("log")).unwrap());
     let process = command.stdin(Stdio::null()).spawn().expect("the binary starts");
     let mut demo = Demo { process, said: String::new() };
@@ -45,12 +46,17 @@ fn demo(folder: &Path) -> Demo {
 #[test]
 fn the_demonstration_shows_what_it_says() {
     let folder = tempfile::tempdir().unwrap();
-    let first = demo(folder.path());
+    let first = demo(folder.path(), None);
     check_files(&first.said, folder.path());
     check_commands(&first.said);
     assert!(first.said.contains("1736 records taken, 0 of them known"), "{}", first.said);
     drop(first);
-    let again = demo(folder.path());
+    let again = demo(folder.path(), Some(TOKEN));
+    assert!(
+        !again.said.contains(TOKEN) && again.said.contains("$TOLLBOOK_BOOTSTRAP_TOKEN"),
+        "{}",
+        again.said
+    );
     assert!(again.said.contains("1736 records taken, 1736 of them known"), "{}", again.said);
     assert!(again.said.contains("20000 records taken, 20000 of them known"), "{}", again.said);
     check_files(&again.said, folder.path());

@@ -16,4 +16,5 @@ mod readers;
 mod road;
 mod service;
 mod table;
+mod verbs;
 mod walls;

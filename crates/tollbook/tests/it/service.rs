@@ -12,6 +12,15 @@ use tollbook_kit::clock::{Clock, SystemClock};
 
 /// The admin token of every service under test.
 pub(crate) const TOKEN: &str = "tb_test_0123456789abcdef";
+/// Rate limits that no test meets unless it asks for its own.
+const UNLIMITED: [&str; 6] = [
+    "TOLLBOOK_NATIVE__RATE_LIMIT",
+    "TOLLBOOK_NATIVE__RATE_BURST",
+    "TOLLBOOK_NATIVE__INGEST_RATE_LIMIT",
+    "TOLLBOOK_NATIVE__PUBLIC_RATE_LIMIT",
+    "TOLLBOOK_DIDWW__RATE_LIMIT",
+    "TOLLBOOK_RATE_LIMIT__PERMITS",
+];
 /// Bound of a start and of an ordered stop.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -65,13 +74,14 @@ impl Service {
         Self::start_with(folder, &[])
     }
 
-    /// The same with further variables of the environment.
+    /// The same with further variables of the environment, which are stronger than those of every test.
     pub(crate) fn start_with(folder: &Path, environment: &[(&str, &str)]) -> Self {
         let clock = SystemClock::new();
         let (said, log) = (folder.join("said"), folder.join("log"));
         let mut command = tollbook();
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.join("data"));
         command.env("TOLLBOOK_BOOTSTRAP_TOKEN", TOKEN).env("TOLLBOOK_STORE__RESERVE_MIB", "16");
+        command.envs(UNLIMITED.map(|name| (name, "1000000")));
         command.envs(environment.iter().copied());
         command.stdin(Stdio::null()).stdout(File::create(&said).unwrap());
         command.stderr(File::options().append(true).create(true).open(&log).unwrap());
@@ -122,10 +132,7 @@ impl Service {
     /// Creates or changes a source.
     #[track_caller]
     pub(crate) fn put_source(&self, alias: &str, definition: &serde_json::Value) -> Answer {
-        let path = format!("/api/v1/sources/{alias}");
-        let body = definition.to_string();
-        let answer = self.client.send("PUT", &path, &[("content-type", "application/json")], body.as_bytes());
-        answer.expect("the service answers")
+        self.client.send_json("PUT", &format!("/api/v1/sources/{alias}"), definition)
     }
 
     /// The source of the recorded Asterisk file, with the lines of the machine that made it.
@@ -138,6 +145,14 @@ impl Service {
             "extension_pattern": "^1[0-9]{2}$",
         });
         self.put_source(alias, &definition).expect(201);
+    }
+
+    /// Makes a token of a role in the tenant of the admin, and answers its secret.
+    #[track_caller]
+    pub(crate) fn token(&self, role: &str) -> String {
+        let body = serde_json::json!({"name": format!("{role} of a test"), "role": role});
+        let made = self.client.send_json("POST", "/api/v1/tokens", &body).expect(201).json();
+        made["secret"].as_str().expect("a secret is shown once").to_owned()
     }
 
     /// Sends records in the native NDJSON form.
