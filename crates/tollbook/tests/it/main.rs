@@ -8,6 +8,7 @@ mod contract;
 mod demo;
 mod full_disk;
 mod ingest_command;
+mod issuer;
 mod kill;
 mod load;
 mod native;
