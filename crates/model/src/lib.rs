@@ -10,6 +10,7 @@ pub mod dataset;
 pub mod export;
 pub mod format;
 pub mod jws;
+pub mod merkle;
 pub mod money;
 pub mod ports;
 pub mod privacy;
