@@ -195,6 +195,11 @@ impl Download {
         assert_eq!(self.raw.len() as u64, bytes, "the body is longer");
     }
 
+    /// Status code.
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
     /// Reads what is left.
     pub(crate) fn finish(self) -> Answer {
         let mut answer =

@@ -4,8 +4,8 @@
 mod process;
 
 use crate::client::{Answer, Client};
-use crate::service::Service;
-use process::{ANOTHERS, Issuer, OURS, Signed, is_here, new_keys, refused_start};
+use crate::service::{Service, refused_start};
+use process::{ANOTHERS, Issuer, OURS, Signed, is_here, new_keys};
 use serde_json::{Value, json};
 use std::path::Path;
 use tollbook_kit::clock::{Clock, SystemClock};

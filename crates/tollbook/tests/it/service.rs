@@ -195,6 +195,21 @@ pub(crate) fn said_without_own_token(folder: &Path) -> String {
     text()
 }
 
+/// What a service complains that refuses to start with these settings.
+#[track_caller]
+pub(crate) fn refused_start(settings: &[(&str, &str)]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = tollbook();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path().join("data"));
+    command.envs(settings.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    let status = wait_for(PATIENCE, || process.try_wait().unwrap());
+    let _ended = process.kill();
+    let output = process.wait_with_output().unwrap();
+    assert_eq!(status.and_then(|status| status.code()), Some(1), "it starts with {settings:?}");
+    String::from_utf8(output.stderr).expect("text")
+}
+
 fn terminate(process: u32) {
     let asked = Command::new("sh").args(["-c", &format!("kill -TERM {process}")]).status();
     assert!(asked.unwrap().success());

@@ -3,7 +3,7 @@
 //! What it signs at request, it signs with its own private keys; what holds is for the service under test to say.
 
 use crate::client::Client;
-use crate::service::{skip, tollbook, wait_for};
+use crate::service::{skip, wait_for};
 use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -223,19 +223,4 @@ fn free_port() -> u16 {
     });
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     ports.take(1000).find(free).expect("one of many ports is free")
-}
-
-/// What a service complains about that refuses to start with these settings.
-#[track_caller]
-pub(super) fn refused_start(settings: &[(&str, &str)]) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let mut serving = tollbook();
-    serving.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path().join("data"));
-    let mut serving = serving.envs(settings.iter().copied()).stderr(Stdio::piped()).spawn().unwrap();
-    let status = wait_for(PATIENCE, || serving.try_wait().unwrap());
-    let started = status.is_none();
-    let _ended = serving.kill();
-    let output = serving.wait_with_output().unwrap();
-    assert!(!started && status.is_some_and(|status| status.code() == Some(1)), "it starts with {settings:?}");
-    String::from_utf8(output.stderr).expect("text")
 }
