@@ -156,11 +156,12 @@ impl Logins {
         _address: Option<IpAddr>,
     ) -> Result<Grant, Fault> {
         let live = self.session_of(refresh_token).await?.ok_or_else(refused)?;
-        if self.left(&live.session).is_zero() || !self.serves(&live.tenant).await? {
+        let now_ms = self.clock.now_ms();
+        if left(&live.session, now_ms).is_zero() || !self.serves(&live.tenant).await? {
             return Err(refused());
         }
         let refresh = Some(Secret::new(refresh_token.to_owned()));
-        Ok(self.grant(&live, &issuer, &client, refresh))
+        Ok(self.grant(&live, (&issuer, &client), refresh, now_ms))
     }
 
     /// A short session for whoever holds an API token, without a refresh token.
@@ -182,7 +183,8 @@ impl Logins {
         let session = self.new_session(SessionHolder::Token(token.id), LIFE);
         let live = LiveSession { session, tenant: token.tenant, role: token.role, name: token.name };
         self.open(&live, None, address).await?;
-        Ok(self.grant(&live, &issuer, &client, None))
+        let opened_at_ms = live.session.created_at_ms;
+        Ok(self.grant(&live, (&issuer, &client), None, opened_at_ms))
     }
 
     /// Ends the session of this refresh token, and with it its access tokens. What is no such token needs no end.
@@ -267,7 +269,8 @@ impl Logins {
                 .await?;
             return Err(refused());
         }
-        Ok(self.grant(&live, &login.issuer, &login.client, Some(refresh)))
+        let opened_at_ms = live.session.created_at_ms;
+        Ok(self.grant(&live, (&login.issuer, &login.client), Some(refresh), opened_at_ms))
     }
 
     async fn open(
@@ -289,17 +292,19 @@ impl Logins {
         Session { id: self.ids.next_id(), holder, created_at_ms, expires_at_ms: created_at_ms + life_ms }
     }
 
+    /// What a client gets at that moment. For a session just opened that is its beginning: writing it down takes a
+    /// while, and clients are promised whole lives.
     fn grant(
         &self,
         live: &LiveSession,
-        issuer: &str,
-        client: &str,
+        (issuer, client): (&str, &str),
         refresh: Option<Secret<String>>,
+        at_ms: i64,
     ) -> Grant {
-        let left = self.left(&live.session);
+        let left = left(&live.session, at_ms);
         let expires_in = left.min(LIFE);
         Grant {
-            access_token: self.access_tokens.make(live, issuer, client, self.clock.now_ms(), expires_in),
+            access_token: self.access_tokens.make(live, issuer, client, at_ms, expires_in),
             expires_in,
             refresh: refresh.map(|refresh| (refresh, left)),
             session: live.session.id,
@@ -312,12 +317,6 @@ impl Logins {
             return Ok(None);
         }
         self.sessions.by_refresh(hash_of(refresh_token)).await
-    }
-
-    /// How long the session still lives.
-    fn left(&self, session: &Session) -> Duration {
-        let left_ms = session.expires_at_ms.saturating_sub(self.clock.now_ms());
-        Duration::from_millis(u64::try_from(left_ms).unwrap_or(0))
     }
 
     /// Is there such a tenant whose time is not over?
@@ -362,6 +361,11 @@ impl Logins {
             reason: None,
         }
     }
+}
+
+/// How much of a session is left at that moment.
+fn left(session: &Session, at_ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(session.expires_at_ms.saturating_sub(at_ms)).unwrap_or(0))
 }
 
 fn same(one: &UserCredentials, other: &UserCredentials) -> bool {
