@@ -104,8 +104,8 @@ mod tests {
         let (stored, clock, randomness) = (Stored::default(), ManualClock::at(5), SeededRandomness::new(1));
         let first = SigningKeyRing::open(&stored, &clock, &randomness).await.unwrap();
         assert_eq!(stored.0.lock().unwrap().len(), KeyPurpose::ALL.len());
-        let [audit, access] = KeyPurpose::ALL.map(|purpose| first.newest(purpose).kid().to_owned());
-        assert_ne!(audit, access);
+        let [audit, access, manifest] = KeyPurpose::ALL.map(|purpose| first.newest(purpose).kid().to_owned());
+        assert!(audit != access && access != manifest && manifest != audit);
 
         let newer = make(KeyPurpose::AccessToken, 6, &randomness);
         stored.0.lock().unwrap().push(newer.clone());

@@ -1,9 +1,76 @@
-//! An export: what is asked for, and what its file is called.
+//! An export: what is asked for, how it is proved, and what came of it.
 
 use crate::format::ExportFormat;
+use crate::jws::JwsKey;
+use crate::merkle::Hash;
 use crate::selection::Selection;
 use crate::tenant::TenantName;
+use std::sync::Arc;
 use uuid::Uuid;
+
+/// What of an export is signed (`natalia.md` sections 6 and 11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Signing {
+    /// Nothing.
+    None,
+    /// A manifest that tells the export's files.
+    Manifest,
+    /// The manifest, and each record by itself.
+    Records,
+}
+
+impl Signing {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::None, Self::Manifest, Self::Records];
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Manifest => "manifest",
+            Self::Records => "records",
+        }
+    }
+
+    /// The kind of that word.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|signing| signing.name() == name)
+    }
+
+    /// What is signed of this format when nothing is asked for.
+    pub fn default_of(format: ExportFormat) -> Self {
+        if format.is_json() { Self::Manifest } else { Self::None }
+    }
+
+    /// Can this format be signed so? Only JSON has room for a signature in a record.
+    pub fn applies_to(self, format: ExportFormat) -> bool {
+        self != Self::Records || format.is_json()
+    }
+}
+
+/// What is done to an export on its way out, so that it can be proved.
+#[derive(Debug, Clone)]
+pub enum Proof {
+    /// Nothing.
+    None,
+    /// Its file is hashed; of JSON also every record.
+    Digests,
+    /// The same, and every record of JSON is signed with this key.
+    Signatures(Arc<JwsKey>),
+}
+
+/// An export's file, once it was handed over whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportedFile {
+    /// Its size.
+    pub bytes: u64,
+    /// Its records.
+    pub rows: u64,
+    /// Its SHA-256, if digests were asked for.
+    pub sha256: Option<Hash>,
+    /// The root of the Merkle tree over its records in their order, if digests were asked for and it is JSON.
+    pub merkle_root: Option<Hash>,
+}
 
 /// A request for one export, decoded and permitted.
 #[derive(Debug, Clone)]
@@ -20,6 +87,8 @@ pub struct ExportRequest {
     pub formula_guard: bool,
     /// `$id` of the schema, kept in Parquet metadata.
     pub schema_id: String,
+    /// How it is proved.
+    pub proof: Proof,
 }
 
 /// What an export would yield, from the manifest alone.
@@ -29,4 +98,22 @@ pub struct Estimate {
     pub rows: u64,
     /// Bytes in the format asked for.
     pub bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_signed_follows_from_the_format() {
+        for format in ExportFormat::ALL {
+            let is_json = matches!(format, ExportFormat::Json | ExportFormat::Ndjson);
+            let default = if is_json { Signing::Manifest } else { Signing::None };
+            assert_eq!(Signing::default_of(format), default, "{format:?}");
+            let applicable = Signing::ALL.map(|signing| signing.applies_to(format));
+            assert_eq!(applicable, [true, true, is_json], "{format:?}");
+        }
+        assert_eq!(Signing::from_name("records"), Some(Signing::Records));
+        assert_eq!(Signing::from_name("Records"), None);
+    }
 }

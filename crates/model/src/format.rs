@@ -50,6 +50,11 @@ impl ExportFormat {
     pub fn is_csv(self) -> bool {
         matches!(self, Self::Csv | Self::CsvGz)
     }
+
+    /// Is it JSON, as an array or in lines?
+    pub fn is_json(self) -> bool {
+        matches!(self, Self::Json | Self::Ndjson)
+    }
 }
 
 /// A form of the native record body.

@@ -51,18 +51,37 @@ impl JwsKey {
 
     /// The compact JWS of a payload, with a header of `alg`, `kid` and this `typ`.
     pub fn sign(&self, typ: &str, payload: &[u8]) -> String {
+        let mut text = self.header(Some(typ));
+        text.push('.');
+        URL_SAFE_NO_PAD.encode_string(payload, &mut text);
+        let signature = self.signing.sign(text.as_bytes());
+        text.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature.to_bytes(), &mut text);
+        text
+    }
+
+    /// The same with a header of `alg` and `kid` and without the payload, `header..signature` (RFC 7515 appendix F):
+    /// whoever verifies it has the payload.
+    pub fn sign_detached(&self, payload: &[u8]) -> String {
+        let mut text = self.header(None);
+        let header_bytes = text.len();
+        text.push('.');
+        URL_SAFE_NO_PAD.encode_string(payload, &mut text);
+        let signature = self.signing.sign(text.as_bytes());
+        text.truncate(header_bytes);
+        text.push_str("..");
+        URL_SAFE_NO_PAD.encode_string(signature.to_bytes(), &mut text);
+        text
+    }
+
+    fn header(&self, typ: Option<&str>) -> String {
         let mut header = Map::new();
         header.insert("alg".into(), ALGORITHM.into());
         header.insert("kid".into(), self.kid.as_str().into());
-        header.insert("typ".into(), typ.into());
-        let header = Value::Object(header).to_string();
-        let mut text = URL_SAFE_NO_PAD.encode(header);
-        text.push('.');
-        text.push_str(&URL_SAFE_NO_PAD.encode(payload));
-        let signature = self.signing.sign(text.as_bytes());
-        text.push('.');
-        text.push_str(&URL_SAFE_NO_PAD.encode(signature.to_bytes()));
-        text
+        if let Some(typ) = typ {
+            header.insert("typ".into(), typ.into());
+        }
+        URL_SAFE_NO_PAD.encode(Value::Object(header).to_string())
     }
 }
 
@@ -97,20 +116,54 @@ impl JwsKeys {
         }
         let (signed, signature) = jws.rsplit_once('.').ok_or(NotGenuine::Malformed)?;
         let (header, payload) = signed.split_once('.').ok_or(NotGenuine::Malformed)?;
-        let bytes = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| NotGenuine::Malformed);
+        self.check(header, Some(typ), signed, signature)?;
+        bytes(payload)
+    }
+
+    /// Has one of the keys signed this payload? The signature is one of [`JwsKey::sign_detached`].
+    ///
+    /// # Errors
+    /// Why it cannot be relied on.
+    pub fn verify_detached(&self, jws: &str, payload: &[u8]) -> Result<(), NotGenuine> {
+        let (header, signature) = jws.split_once("..").ok_or(NotGenuine::Malformed)?;
+        let mut signed = String::with_capacity(header.len() + 1 + payload.len().div_ceil(3) * 4);
+        signed.push_str(header);
+        signed.push('.');
+        URL_SAFE_NO_PAD.encode_string(payload, &mut signed);
+        self.check(header, None, &signed, signature)
+    }
+
+    fn check(
+        &self,
+        header: &str,
+        typ: Option<&str>,
+        signed: &str,
+        signature: &str,
+    ) -> Result<(), NotGenuine> {
         let header: Map<String, Value> =
             serde_json::from_slice(&bytes(header)?).map_err(|_| NotGenuine::Malformed)?;
         let says = |name: &str| header.get(name).and_then(Value::as_str);
         // What we do not understand we must not accept (RFC 7515 section 4.1.11).
-        if says("alg") != Some(ALGORITHM) || says("typ") != Some(typ) || header.contains_key("crit") {
+        let is_typed = says("typ") == typ && (typ.is_some() || !header.contains_key("typ"));
+        if says("alg") != Some(ALGORITHM) || !is_typed || header.contains_key("crit") {
             return Err(NotGenuine::OtherKind);
         }
         let kid = says("kid").ok_or(NotGenuine::UnknownKey)?;
         let (_, key) = self.0.iter().find(|(known, _)| known == kid).ok_or(NotGenuine::UnknownKey)?;
         let signature = Signature::from_slice(&bytes(signature)?).map_err(|_| NotGenuine::Malformed)?;
-        key.verify_strict(signed.as_bytes(), &signature).map_err(|_| NotGenuine::WrongSignature)?;
-        bytes(payload)
+        key.verify_strict(signed.as_bytes(), &signature).map_err(|_| NotGenuine::WrongSignature)
     }
+}
+
+/// The `typ` that a compact JWS claims to be of, verified by nobody; good for telling what to verify it as.
+pub fn claimed_type(jws: &str) -> Option<String> {
+    let (header, _) = jws.split_once('.')?;
+    let header: Map<String, Value> = serde_json::from_slice(&bytes(header).ok()?).ok()?;
+    header.get("typ")?.as_str().map(str::to_owned)
+}
+
+fn bytes(text: &str) -> Result<Vec<u8>, NotGenuine> {
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| NotGenuine::Malformed)
 }
 
 /// Why a JWS cannot be relied on.
@@ -196,6 +249,46 @@ mod tests {
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
             let changed = String::from_utf8(changed).unwrap();
             assert!(keys.verify(&changed, "some+jws").is_err(), "character {at}");
+        }
+    }
+
+    #[test]
+    fn a_detached_signature_is_the_whole_one_without_its_payload() {
+        let key = rfc_key();
+        let keys = JwsKeys::of([&key]);
+        let (payload, jws) = (br#"{"a":1}"#, key.sign_detached(br#"{"a":1}"#));
+        let (header, signature) = jws.split_once("..").unwrap();
+        let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap();
+        assert_eq!(header, json!({"alg": "EdDSA", "kid": key.kid()}));
+        // RFC 7515 appendix F: with the payload put back it is an ordinary JWS.
+        let signed = jws.replacen("..", &format!(".{}.", URL_SAFE_NO_PAD.encode(payload)), 1);
+        let (signed, _) = signed.rsplit_once('.').unwrap();
+        assert_eq!(URL_SAFE_NO_PAD.encode(key.signing.sign(signed.as_bytes()).to_bytes()), signature);
+
+        assert_eq!(keys.verify_detached(&jws, payload), Ok(()));
+        assert_eq!(keys.verify_detached(&jws, br#"{"a":2}"#), Err(NotGenuine::WrongSignature));
+        assert_eq!(JwsKeys::default().verify_detached(&jws, payload), Err(NotGenuine::UnknownKey));
+        let typed = key.sign("t", payload);
+        let (header, signature) = (typed.split('.').next().unwrap(), typed.rsplit('.').next().unwrap());
+        let disguised = format!("{header}..{signature}");
+        assert_eq!(
+            keys.verify_detached(&disguised, payload),
+            Err(NotGenuine::OtherKind),
+            "a manifest is no record"
+        );
+        for at in 0..jws.len() {
+            let mut changed = jws.clone().into_bytes();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            assert!(keys.verify_detached(&changed, payload).is_err(), "character {at}");
+        }
+    }
+
+    #[test]
+    fn a_type_is_claimed_before_it_is_verified() {
+        assert_eq!(claimed_type(&rfc_key().sign("t", b"x")).as_deref(), Some("t"));
+        for none in ["", "x", "e30.e30.x", &rfc_key().sign_detached(b"x")] {
+            assert_eq!(claimed_type(none), None, "{none}");
         }
     }
 

@@ -9,6 +9,7 @@ use crate::rows::{Next, Rows};
 use crate::{estimate, given, kpis};
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
+use futures::channel::oneshot;
 use futures::stream::StreamExt;
 use std::sync::Arc;
 use tollbook_kit::clock::Clock;
@@ -105,11 +106,12 @@ impl DataPlane for Engine {
             }
         };
         let width = self.width(&output);
-        let (worker, writer) = output.split();
+        let (told, file) = oneshot::channel();
+        let (worker, writer) = (output.worker(), output.writer(told));
         let runtime = tokio::runtime::Handle::current();
         let chunks = pipeline::run(&runtime, width, source, move |job| worker.encode(job), writer);
         let chunks = pipeline::stopping(chunks, stop);
-        Ok(ExportStream { snapshot_at_ms, watermark, chunks })
+        Ok(ExportStream { snapshot_at_ms, watermark, chunks, file })
     }
 
     async fn estimate(&self, request: &ExportRequest, rows: ExportRows) -> Result<Estimate, Fault> {

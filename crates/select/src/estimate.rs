@@ -98,11 +98,11 @@ fn with_sample(request: &ExportRequest, rows: u64, sample: &[RecordBatch]) -> Re
     if sampled == 0 {
         return Ok(Estimate { rows: 0, bytes: 0 });
     }
-    let (worker, _) = Output::new(request)?.split();
-    let encoded = worker.encode(Job::Records { batches: sample.to_vec(), first: true })?;
+    let encoded =
+        Output::new(request)?.worker().encode(Job::Records { batches: sample.to_vec(), first: true })?;
     let bytes = match encoded {
-        Encoded::Text(text) => text.len() as u64,
-        Encoded::Block(block) => block.bytes.len() as u64,
+        Encoded::Text { text, .. } => text.len() as u64,
+        Encoded::Block { block, .. } => block.bytes.len() as u64,
         Encoded::RowGroup(group) => group.bytes(),
     };
     Ok(Estimate { rows, bytes: (bytes as f64 / sampled as f64 * rows as f64).round() as u64 })

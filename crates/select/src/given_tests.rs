@@ -17,7 +17,7 @@ use tollbook_kit::fault::{Code, Fault};
 use tollbook_model::access::{Actor, Role};
 use tollbook_model::audit::{AuditEntry, AuditObject, AuditRecord, FIRST_PREVIOUS, Outcome, hash_of};
 use tollbook_model::dataset::Dataset;
-use tollbook_model::export::{Estimate, ExportRequest};
+use tollbook_model::export::{Estimate, ExportRequest, Proof};
 use tollbook_model::format::ExportFormat;
 use tollbook_model::ports::{DataPlane, ExportRows, ExportStream, GivenRow};
 use tollbook_model::selection::{Interval, Selection};
@@ -32,7 +32,7 @@ use uuid::Uuid;
 const NOW_MS: i64 = 1_767_603_600_000; // 2026-01-05T09:00:00Z
 const PAGE_ROWS: u64 = 1000;
 
-fn engine() -> Engine {
+pub(crate) fn engine() -> Engine {
     let clock = Arc::new(ManualClock::at(NOW_MS));
     let catalog = Arc::new(MemoryCatalog::new());
     let blobs = Arc::new(MemoryBlobs::new(clock.clone()));
@@ -40,7 +40,7 @@ fn engine() -> Engine {
     Engine::new(snapshots, catalog, clock, EngineConfig { workers: 2 })
 }
 
-fn request(format: ExportFormat) -> ExportRequest {
+pub(crate) fn request(format: ExportFormat) -> ExportRequest {
     ExportRequest {
         id: Uuid::from_u128(7),
         tenant: TenantName::default_tenant(),
@@ -55,6 +55,7 @@ fn request(format: ExportFormat) -> ExportRequest {
         format,
         formula_guard: false,
         schema_id: "urn:schema".into(),
+        proof: Proof::None,
     }
 }
 
@@ -84,7 +85,7 @@ fn row(seq: u64) -> GivenRow {
 
 /// What has been asked for, and whether anybody may still ask.
 #[derive(Clone, Default)]
-struct Watched {
+pub(crate) struct Watched {
     rows: Arc<AtomicU64>,
     dropped: Arc<AtomicU64>,
 }
@@ -99,14 +100,18 @@ impl Drop for CountsItsDrop {
 
 /// What comes after the rows.
 #[derive(Clone, Copy)]
-enum Then {
+pub(crate) enum Then {
     Ends,
     Fails,
     NeverComes,
 }
 
 /// Rows 1 to `rows` in pages.
-fn pages(rows: u64, then: Then, watched: &Watched) -> BoxStream<'static, Result<Vec<GivenRow>, Fault>> {
+pub(crate) fn pages(
+    rows: u64,
+    then: Then,
+    watched: &Watched,
+) -> BoxStream<'static, Result<Vec<GivenRow>, Fault>> {
     let alive = CountsItsDrop(watched.dropped.clone());
     let asked = watched.rows.clone();
     futures::stream::unfold((0, alive), move |(before, alive)| {
@@ -136,7 +141,7 @@ async fn export(format: ExportFormat, rows: u64, then: Then, watched: &Watched) 
     engine().export(request(format), given).await.unwrap()
 }
 
-async fn whole(mut stream: ExportStream) -> Vec<u8> {
+pub(crate) async fn whole(mut stream: ExportStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.chunks.next().await {
         bytes.extend_from_slice(&chunk.unwrap());

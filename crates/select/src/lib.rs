@@ -14,7 +14,10 @@ mod output;
 mod pipeline;
 mod plan;
 mod predicate;
+#[cfg(test)]
+mod proof_tests;
 mod rows;
+mod tally;
 #[cfg(test)]
 mod tests;
 

@@ -3,16 +3,19 @@
 use crate::BATCH_ROWS;
 use crate::pipeline::{Emitter, Outlet};
 use crate::rows::HandOver;
+use crate::tally::Tally;
 use arrow_array::RecordBatch;
 use arrow_buffer::BooleanBuffer;
 use bytes::Bytes;
+use futures::channel::oneshot;
 use std::sync::Arc;
 use tollbook_columns::encode::gzip::{self, DeflatedBlock, Deflater, Level, Member};
-use tollbook_columns::encode::{TextEncoder, TextFormat};
+use tollbook_columns::encode::{ProvedRecords, RecordProof, TextEncoder, TextFormat};
 use tollbook_columns::parquet_file::{EncodedRowGroup, ExportAssembly, PartFile, Piece, RowChoice};
 use tollbook_kit::fault::{Fault, ResultExt};
-use tollbook_model::export::ExportRequest;
+use tollbook_model::export::{ExportRequest, ExportedFile, Proof};
 use tollbook_model::format::ExportFormat;
+use tollbook_model::merkle::Hash;
 use tollbook_model::schema::Schema;
 
 /// A piece of work.
@@ -54,8 +57,15 @@ impl Job {
     }
 }
 
+/// The output of one export: its form, and how it is proved.
+pub(crate) struct Output {
+    form: Form,
+    format: ExportFormat,
+    proof: Proof,
+}
+
 /// The encoder of one export, shared by its workers.
-pub(crate) enum Output {
+enum Form {
     Text(Arc<TextEncoder>),
     Gzip(Arc<TextEncoder>),
     Parquet(Box<ExportAssembly>),
@@ -69,84 +79,113 @@ impl Output {
             Arc::new(TextEncoder::new(format, schema, &selection.columns, selection.timezone.clone()))
         };
         let csv = TextFormat::Csv { formula_guard: request.formula_guard };
-        Ok(match request.format {
-            ExportFormat::Csv => Self::Text(text(csv)),
-            ExportFormat::CsvGz => Self::Gzip(text(csv)),
-            ExportFormat::Ndjson => Self::Text(text(TextFormat::Ndjson)),
-            ExportFormat::Json => Self::Text(text(TextFormat::Json)),
+        let form = match request.format {
+            ExportFormat::Csv => Form::Text(text(csv)),
+            ExportFormat::CsvGz => Form::Gzip(text(csv)),
+            ExportFormat::Ndjson => Form::Text(text(TextFormat::Ndjson)),
+            ExportFormat::Json => Form::Text(text(TextFormat::Json)),
             ExportFormat::Parquet => {
                 let key_values = [
                     ("tollbook.schema_id", request.schema_id.clone()),
                     ("tollbook.export_id", request.id.to_string()),
                 ];
-                Self::Parquet(Box::new(ExportAssembly::new(&schema, &selection.columns, &key_values)?))
+                Form::Parquet(Box::new(ExportAssembly::new(&schema, &selection.columns, &key_values)?))
             }
-        })
+        };
+        Ok(Self { form, format: request.format, proof: request.proof.clone() })
     }
 
     /// Rows that go into one piece of work: a row group for Parquet, a batch for the others.
     pub(crate) fn rows_at_once(&self) -> usize {
-        match self {
-            Self::Text(_) | Self::Gzip(_) => 1,
-            Self::Parquet(_) => 32 * 1024,
+        match self.form {
+            Form::Text(_) | Form::Gzip(_) => 1,
+            Form::Parquet(_) => 32 * 1024,
         }
     }
 
     /// Results that may wait beside those in the workers' hands. A row group's are some 10 MiB, a batch's 1 or 2.
     pub(crate) fn results_ahead(&self) -> usize {
-        match self {
-            Self::Text(_) | Self::Gzip(_) => 2,
-            Self::Parquet(_) => 0,
+        match self.form {
+            Form::Text(_) | Form::Gzip(_) => 2,
+            Form::Parquet(_) => 0,
         }
     }
 
     /// What its workers take undecoded. Parquet does not take a few records at a time: its row groups would be small.
     pub(crate) fn takes_over(&self) -> HandOver {
-        match self {
-            Self::Text(_) | Self::Gzip(_) => HandOver::Few,
-            Self::Parquet(_) => HandOver::Whole,
+        match self.form {
+            Form::Text(_) | Form::Gzip(_) => HandOver::Few,
+            Form::Parquet(_) => HandOver::Whole,
         }
     }
 
-    /// What a worker does, and what the emitter does with it.
-    pub(crate) fn split(self) -> (Worker, Writer) {
-        match self {
-            Self::Text(encoder) => {
-                (Worker::Text(Arc::clone(&encoder)), Writer::Text { encoder, empty: true })
-            }
-            Self::Gzip(encoder) => {
-                (Worker::Gzip(Arc::clone(&encoder)), Writer::Gzip { encoder, member: Member::new() })
-            }
-            Self::Parquet(assembly) => {
-                (Worker::Parquet(Box::new(assembly.encoder())), Writer::Parquet(assembly))
-            }
+    /// What each worker does.
+    pub(crate) fn worker(&self) -> Worker {
+        match &self.form {
+            Form::Text(encoder) => Worker::Text(Arc::clone(encoder), self.record_proof()),
+            Form::Gzip(encoder) => Worker::Gzip(Arc::clone(encoder)),
+            Form::Parquet(assembly) => Worker::Parquet(Box::new(assembly.encoder())),
         }
+    }
+
+    /// Only records of JSON are proved one by one.
+    fn record_proof(&self) -> Option<RecordProof> {
+        match &self.proof {
+            Proof::Digests if self.format.is_json() => Some(RecordProof::new(None)),
+            Proof::Signatures(key) if self.format.is_json() => Some(RecordProof::new(Some(Arc::clone(key)))),
+            _ => None,
+        }
+    }
+
+    /// What the emitter does with the results; it tells what the file is when it is whole.
+    pub(crate) fn writer(self, told: oneshot::Sender<ExportedFile>) -> Writer {
+        let order = match self.form {
+            Form::Text(encoder) => Order::Text(encoder),
+            Form::Gzip(encoder) => Order::Gzip { encoder, member: Member::new() },
+            Form::Parquet(assembly) => Order::Parquet(assembly),
+        };
+        Writer { order, tally: Tally::new(self.format, &self.proof), told }
     }
 }
 
 /// The part of an output that runs on many threads.
 pub(crate) enum Worker {
-    Text(Arc<TextEncoder>),
+    Text(Arc<TextEncoder>, Option<RecordProof>),
     Gzip(Arc<TextEncoder>),
     Parquet(Box<ExportAssembly>),
 }
 
 /// The result of one piece of work.
 pub(crate) enum Encoded {
-    Text(Vec<u8>),
-    Block(DeflatedBlock),
+    /// Text of so many records, with their leaves if they are proved.
+    Text {
+        text: Vec<u8>,
+        rows: u64,
+        leaves: Vec<Hash>,
+    },
+    /// A block of so many records.
+    Block {
+        block: DeflatedBlock,
+        rows: u64,
+    },
     RowGroup(EncodedRowGroup),
 }
 
 impl Worker {
     pub(crate) fn encode(&self, job: Job) -> Result<Encoded, Fault> {
         match (self, job.read()?) {
-            (Self::Text(encoder), Job::Records { batches, first }) => {
-                Ok(Encoded::Text(render(encoder, &batches, first)?))
+            (Self::Text(encoder, proof), Job::Records { batches, first }) => {
+                let text = render(encoder, &batches, first)?;
+                let ProvedRecords { text, leaves } = match proof {
+                    Some(proof) => proof.prove(text),
+                    None => ProvedRecords { text, leaves: Vec::new() },
+                };
+                Ok(Encoded::Text { text, rows: rows_of(&batches), leaves })
             }
             (Self::Gzip(encoder), Job::Records { batches, first }) => {
                 let text = render(encoder, &batches, first)?;
-                Ok(Encoded::Block(Deflater::new(Level::EXPORT).deflate(&[], &text)?))
+                let block = Deflater::new(Level::EXPORT).deflate(&[], &text)?;
+                Ok(Encoded::Block { block, rows: rows_of(&batches) })
             }
             (Self::Parquet(assembly), Job::Records { batches, .. }) => {
                 Ok(Encoded::RowGroup(assembly.encode(&batches)?))
@@ -158,11 +197,15 @@ impl Worker {
                 }
             }
             (_, Job::Few { .. }) => Err(Fault::internal("records were not read")),
-            (Self::Text(_) | Self::Gzip(_), Job::Whole(..)) => {
+            (Self::Text(..) | Self::Gzip(_), Job::Whole(..)) => {
                 Err(Fault::internal("a row group was handed over to a text format"))
             }
         }
     }
+}
+
+fn rows_of(batches: &[RecordBatch]) -> u64 {
+    batches.iter().map(|batch| batch.num_rows() as u64).sum()
 }
 
 fn render(encoder: &TextEncoder, batches: &[RecordBatch], first: bool) -> Result<Vec<u8>, Fault> {
@@ -174,8 +217,14 @@ fn render(encoder: &TextEncoder, batches: &[RecordBatch], first: bool) -> Result
 }
 
 /// The part of an output that keeps the file's order.
-pub(crate) enum Writer {
-    Text { encoder: Arc<TextEncoder>, empty: bool },
+pub(crate) struct Writer {
+    order: Order,
+    tally: Tally,
+    told: oneshot::Sender<ExportedFile>,
+}
+
+enum Order {
+    Text(Arc<TextEncoder>),
     Gzip { encoder: Arc<TextEncoder>, member: Member },
     Parquet(Box<ExportAssembly>),
 }
@@ -187,49 +236,56 @@ impl Emitter for Writer {
     type Result = Encoded;
 
     fn open(&mut self, outlet: &Outlet) -> Result<(), Fault> {
-        match self {
-            Self::Text { encoder, .. } => outlet.send(encoder.header()),
-            Self::Gzip { encoder, member } => {
+        let Self { order, tally, .. } = self;
+        match order {
+            Order::Text(encoder) => tally.send(encoder.header(), outlet),
+            Order::Gzip { encoder, member } => {
                 let block = Deflater::new(Level::EXPORT).deflate(&[], &encoder.header())?;
                 member.append(&block);
                 let mut opening = gzip::header().to_vec();
                 opening.extend_from_slice(&block.bytes);
-                outlet.send(opening)
+                tally.send(opening, outlet)
             }
-            Self::Parquet(assembly) => outlet.send(assembly.opening()),
+            Order::Parquet(assembly) => tally.send(assembly.opening(), outlet),
         }
     }
 
     fn emit(&mut self, result: Encoded, outlet: &Outlet) -> Result<(), Fault> {
-        match (self, result) {
-            (Self::Text { empty, .. }, Encoded::Text(text)) => {
-                *empty = false;
-                outlet.send(text)
+        let Self { order, tally, .. } = self;
+        match (order, result) {
+            (Order::Text(_), Encoded::Text { text, rows, leaves }) => {
+                tally.add(rows, leaves);
+                tally.send(text, outlet)
             }
-            (Self::Gzip { member, .. }, Encoded::Block(block)) => {
+            (Order::Gzip { member, .. }, Encoded::Block { block, rows }) => {
                 member.append(&block);
-                outlet.send(block.bytes)
+                tally.add(rows, Vec::new());
+                tally.send(block.bytes, outlet)
             }
-            (Self::Parquet(assembly), Encoded::RowGroup(group)) => {
+            (Order::Parquet(assembly), Encoded::RowGroup(group)) => {
                 assembly.place(&group)?;
-                group.pieces.into_iter().try_for_each(|piece| send_piece(piece, outlet))
+                tally.add(group.rows, Vec::new());
+                group.pieces.into_iter().try_for_each(|piece| send_piece(piece, tally, outlet))
             }
             _ => Err(Fault::internal("a result of another format")),
         }
     }
 
     fn close(self, outlet: &Outlet) -> Result<(), Fault> {
-        match self {
-            Self::Text { encoder, empty } => outlet.send(encoder.footer(empty)),
-            Self::Gzip { member, .. } => outlet.send(member.trailer()),
-            Self::Parquet(assembly) => outlet.send(assembly.closing()?),
-        }
+        let Self { order, mut tally, told } = self;
+        let ending: Bytes = match order {
+            Order::Text(encoder) => encoder.footer(tally.rows() == 0).into(),
+            Order::Gzip { member, .. } => member.trailer().into(),
+            Order::Parquet(assembly) => assembly.closing()?,
+        };
+        tally.send(ending, outlet)?;
+        tally.tell(told)
     }
 }
 
-fn send_piece(piece: Piece, outlet: &Outlet) -> Result<(), Fault> {
+fn send_piece(piece: Piece, tally: &mut Tally, outlet: &Outlet) -> Result<(), Fault> {
     match piece {
-        Piece::Bytes(bytes) => outlet.send(bytes),
+        Piece::Bytes(bytes) => tally.send(bytes, outlet),
         Piece::Range { source, offset, length } => {
             let mut at = 0;
             while at < length {
@@ -237,7 +293,7 @@ fn send_piece(piece: Piece, outlet: &Outlet) -> Result<(), Fault> {
                 let take_bytes = usize::try_from(take).fault("a piece beyond the address space")?;
                 let bytes: Bytes =
                     source.bytes().read_at(offset + at, take_bytes).fault("copying a column chunk")?;
-                outlet.send(bytes)?;
+                tally.send(bytes, outlet)?;
                 at += take;
             }
             Ok(())

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 use tollbook_model::dataset::Dataset;
-use tollbook_model::export::ExportRequest;
+use tollbook_model::export::{ExportRequest, Proof};
 use tollbook_model::format::ExportFormat;
 use tollbook_model::ports::{DataPlane, ExportRows};
 use tollbook_model::privacy::normal_form;
@@ -124,5 +124,6 @@ fn request(one: &OneExport, store: &Store) -> Result<ExportRequest, Trouble> {
         format,
         formula_guard: false,
         schema_id: "bench".to_owned(),
+        proof: Proof::None,
     })
 }

@@ -23,7 +23,7 @@ use tollbook_kit::ids::IdSource;
 use tollbook_model::access::{Action, Caller};
 use tollbook_model::audit::{AuditEntry, AuditObject, Outcome};
 use tollbook_model::dataset::Dataset;
-use tollbook_model::export::{Estimate, ExportRequest};
+use tollbook_model::export::{Estimate, ExportRequest, Proof};
 use tollbook_model::format::ExportFormat;
 use tollbook_model::ports::{AuditLog, DataPlane, ExportRows, ExportStream, Sources};
 use tollbook_model::schema::Schema;
@@ -200,6 +200,7 @@ impl Exports {
             selection,
             format: query.format,
             formula_guard: query.formula_guard,
+            proof: Proof::None,
         };
         Ok((request, rows, chain_end))
     }

@@ -10,6 +10,7 @@ pub mod gzip;
 mod instants;
 mod json;
 mod prepare;
+mod proof;
 mod rendered;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use cell::{Around, Cell, Frame, Values};
 use instants::InstantWriter;
 use jiff::tz::TimeZone;
 use prepare::TextStyle;
+pub use proof::{ProvedRecords, RecordProof};
 use rendered::Fixed;
 use tollbook_kit::fault::Fault;
 use tollbook_model::schema::{Field, FieldKind, Schema};

@@ -1,9 +1,10 @@
 //! Where records come out: an export as a stream of bytes.
 
-use crate::export::{Estimate, ExportRequest};
+use crate::export::{Estimate, ExportRequest, ExportedFile};
 use crate::value::Value;
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::channel::oneshot;
 use futures::stream::BoxStream;
 use tollbook_kit::fault::Fault;
 
@@ -33,6 +34,8 @@ pub struct ExportStream {
     pub watermark: u64,
     /// The file's bytes. After an error nothing follows, and what came before is not a whole file.
     pub chunks: BoxStream<'static, Result<Bytes, Fault>>,
+    /// Tells what the file turned out to be, at the latest when the chunks end; cancelled when it did not become whole.
+    pub file: oneshot::Receiver<ExportedFile>,
 }
 
 /// The data wing, as use cases see it.

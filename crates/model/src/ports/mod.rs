@@ -3,6 +3,7 @@
 mod audit_log;
 mod connector;
 mod data_plane;
+mod export_manifests;
 mod intake;
 mod journal;
 mod manifest;
@@ -18,6 +19,7 @@ mod users;
 pub use audit_log::{AuditHead, AuditLog, AuditScope};
 pub use connector::{Connector, ConnectorRegistry, RejectedRow, RowReport, SourceBody};
 pub use data_plane::{DataPlane, ExportRows, ExportStream, GivenRow};
+pub use export_manifests::{ExportManifests, StoredManifest};
 pub use intake::{Committed, Intake, RecordSink};
 pub use journal::{AppendedBatch, BatchContent, Journal, NewBatch};
 pub use manifest::{

@@ -11,17 +11,20 @@ pub enum KeyPurpose {
     AuditLog,
     /// Access tokens of the built-in identity provider.
     AccessToken,
+    /// Manifests of exports, and records in them.
+    Manifest,
 }
 
 impl KeyPurpose {
     /// Every purpose.
-    pub const ALL: [Self; 2] = [Self::AuditLog, Self::AccessToken];
+    pub const ALL: [Self; 3] = [Self::AuditLog, Self::AccessToken, Self::Manifest];
 
     /// The word in the table.
     pub fn name(self) -> &'static str {
         match self {
             Self::AuditLog => "audit-log",
             Self::AccessToken => "access-token",
+            Self::Manifest => "manifest",
         }
     }
 
