@@ -83,6 +83,7 @@ async fn erase(
         "DELETE FROM users WHERE tenant = $1",
         "DELETE FROM tokens WHERE tenant = $1",
         "DELETE FROM sources WHERE tenant = $1",
+        "DELETE FROM export_manifests WHERE tenant = $1",
         "DELETE FROM audit_log WHERE tenant = $1",
         "DELETE FROM audit_chains WHERE tenant = $1",
         "DELETE FROM audit_checkpoints WHERE tenant = $1",

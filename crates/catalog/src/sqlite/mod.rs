@@ -8,6 +8,7 @@ mod audit_chain;
 mod audit_log;
 mod connect;
 mod erasure;
+mod export_manifests;
 mod failure;
 mod journal;
 mod manifest;

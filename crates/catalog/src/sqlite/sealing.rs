@@ -33,6 +33,11 @@ pub(super) fn signing_key_place(purpose: &str, kid: &str) -> String {
     format!("signing-key/{purpose}/{kid}")
 }
 
+/// Where the signed manifest of an export is.
+pub(super) fn export_manifest_place(export: &Uuid) -> String {
+    format!("export-manifest/{export}")
+}
+
 /// Opens what was sealed for `place`. That it does not open although the key is right means a damaged or moved row.
 pub(super) fn open(sealer: &Sealer, place: &str, sealed: &[u8]) -> Result<Vec<u8>, sqlx::Error> {
     sealer.open(place, sealed).ok_or_else(|| stored::unreadable("a sealed secret does not open in its place"))

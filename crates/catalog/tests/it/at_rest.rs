@@ -1,5 +1,6 @@
 //! What lies on the disk: no secret in clear, nothing that opens under another key, no change of the log unseen.
 
+use crate::conformance::export_manifests::manifest;
 use crate::conformance::sessions::session;
 use crate::conformance::users::{credentials, user};
 use crate::conformance::{NOW_MS, entry, id, tenant, token};
@@ -11,8 +12,8 @@ use tollbook_catalog::SqliteCatalog;
 use tollbook_kit::fault::{Code, Fault};
 use tollbook_kit::secret::Secret;
 use tollbook_model::ports::{
-    AuditLog, AuditScope, CredentialChange, KeyPurpose, Sessions, SigningKeys, Sources, StoredSigningKey,
-    Tenants, Tokens, Users,
+    AuditLog, AuditScope, CredentialChange, ExportManifests, KeyPurpose, Sessions, SigningKeys, Sources,
+    StoredSigningKey, Tenants, Tokens, Users,
 };
 use tollbook_model::privacy::PseudonymKey;
 use tollbook_model::source::Source;
@@ -56,6 +57,7 @@ async fn plant(catalog: &SqliteCatalog) {
         let key = StoredSigningKey { purpose, kid: number.to_string(), seed, created_at_ms: 0 };
         SigningKeys::create(catalog, key).await.unwrap();
     }
+    ExportManifests::keep(catalog, manifest(6, "acme", 0)).await.unwrap();
 }
 
 async fn catalog_create(catalog: &SqliteCatalog, tenant: Tenant) {
@@ -74,6 +76,7 @@ async fn no_secret_lies_in_clear() {
             assert!(!lies_in(folder.path(), &planted(number)), "secret {number}, {when}");
         }
         assert!(!lies_in(folder.path(), b"planted callback secret"), "{when}");
+        assert!(!lies_in(folder.path(), b"planted-manifest"), "{when}");
         catalog.close().await;
     }
     let catalog = open(&path).await.unwrap();

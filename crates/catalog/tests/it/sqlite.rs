@@ -39,6 +39,7 @@ pub(crate) async fn fresh() -> Ports {
         tokens: catalog.clone(),
         users: catalog.clone(),
         sessions: catalog.clone(),
+        export_manifests: catalog.clone(),
         audit_log: catalog.clone(),
         signing_keys: catalog.clone(),
         stored_bytes: catalog,

@@ -1,5 +1,6 @@
 //! Promises of the tenants port about erasing one.
 
+use super::export_manifests::manifest;
 use super::sessions::session;
 use super::tenants::{keys, unusual, with_keys};
 use super::users::{credentials, user};
@@ -30,11 +31,12 @@ async fn furnish(ports: &Ports, number: u128, owner: &str) {
     {
         ports.sessions.open(session(session_id, holder), None, act()).await.unwrap();
     }
+    ports.export_manifests.keep(manifest(number, owner, 5)).await.unwrap();
     ports.audit_log.put_checkpoint(&tenant(owner), 1, 5, String::from("signed")).await.unwrap();
 }
 
 /// Which of those things are there.
-async fn found(ports: &Ports, number: u128, owner: &str) -> [bool; 8] {
+async fn found(ports: &Ports, number: u128, owner: &str) -> [bool; 9] {
     let name = tenant(owner);
     [
         ports.sources.find(&name, "pbx").await.unwrap().is_some(),
@@ -42,6 +44,7 @@ async fn found(ports: &Ports, number: u128, owner: &str) -> [bool; 8] {
         ports.users.by_username(owner).await.unwrap().is_some(),
         ports.sessions.find(id(number)).await.unwrap().is_some(),
         ports.sessions.find(id(number + 100)).await.unwrap().is_some(),
+        ports.export_manifests.find(&name, id(number)).await.unwrap().is_some(),
         !ports.chain(owner).await.is_empty(),
         ports.audit_log.head(&name).await.unwrap().is_some(),
         ports.audit_log.latest_checkpoint(&name).await.unwrap().is_some(),
@@ -56,13 +59,13 @@ pub(crate) async fn an_erased_tenant_leaves_its_closed_row(ports: Ports) {
     for (number, owner) in [(1, "acme"), (2, "other")] {
         ports.tenants.create(closing(owner, NOW_MS), entry(owner, "tenant.create")).await.unwrap();
         furnish(&ports, number, owner).await;
-        assert_eq!(found(&ports, number, owner).await, [true; 8]);
+        assert_eq!(found(&ports, number, owner).await, [true; 9]);
     }
     let before = ports.chain("acme").await.len();
     assert!(before > 5);
     assert!(ports.tenants.erase(&tenant("acme")).await.unwrap());
-    assert_eq!(found(&ports, 1, "acme").await, [false; 8]);
-    assert_eq!(found(&ports, 2, "other").await, [true; 8], "a neighbour is not touched");
+    assert_eq!(found(&ports, 1, "acme").await, [false; 9]);
+    assert_eq!(found(&ports, 2, "other").await, [true; 9], "a neighbour is not touched");
 
     let erased = ports.tenants.find(&tenant("acme")).await.unwrap().unwrap();
     assert_eq!((erased.state, erased.settings.callback_secret), (TenantState::Closed, None));
@@ -101,7 +104,7 @@ pub(crate) async fn a_tenant_is_not_erased_too_early(ports: Ports) {
     assert!(!ports.tenants.erase(&tenant("acme")).await.unwrap(), "a part is live");
     assert!(ports.manifest.replace(swap(&[], &[id(10)], vec![], 6)).await.unwrap());
     assert!(!ports.tenants.erase(&tenant("acme")).await.unwrap(), "a part is doomed");
-    assert_eq!(found(&ports, 1, "acme").await, [true; 8], "nothing was taken away meanwhile");
+    assert_eq!(found(&ports, 1, "acme").await, [true; 9], "nothing was taken away meanwhile");
     assert_eq!(keys(&ports.tenants.find(&tenant("acme")).await.unwrap().unwrap()), [(1, 8), (2, 7)]);
 
     ports.manifest.forget(&[id(10)]).await.unwrap();

@@ -3,6 +3,7 @@
 pub(crate) mod audit_log;
 pub(crate) mod concurrency;
 pub(crate) mod erasure;
+pub(crate) mod export_manifests;
 pub(crate) mod journal;
 pub(crate) mod manifest;
 pub(crate) mod sessions;
@@ -21,9 +22,9 @@ use tollbook_model::access::{Actor, Role};
 use tollbook_model::audit::{AuditEntry, AuditObject, AuditRecord, FIRST_PREVIOUS, Outcome};
 use tollbook_model::dataset::Dataset;
 use tollbook_model::ports::{
-    AuditLog, AuditScope, BatchContent, Journal, Manifest, ManifestPart, NewBatch, NewPart, Replacement,
-    Rollup, RowGroup, Sessions, SigningKeys, Snapshot, SnapshotScope, Sources, StoredBytes, Tenants, Tokens,
-    Users,
+    AuditLog, AuditScope, BatchContent, ExportManifests, Journal, Manifest, ManifestPart, NewBatch, NewPart,
+    Replacement, Rollup, RowGroup, Sessions, SigningKeys, Snapshot, SnapshotScope, Sources, StoredBytes,
+    Tenants, Tokens, Users,
 };
 use tollbook_model::tenant::TenantName;
 use tollbook_model::time_range::TimeRange;
@@ -43,6 +44,7 @@ pub(crate) struct Ports {
     pub(crate) tokens: Arc<dyn Tokens>,
     pub(crate) users: Arc<dyn Users>,
     pub(crate) sessions: Arc<dyn Sessions>,
+    pub(crate) export_manifests: Arc<dyn ExportManifests>,
     pub(crate) audit_log: Arc<dyn AuditLog>,
     pub(crate) signing_keys: Arc<dyn SigningKeys>,
     pub(crate) stored_bytes: Arc<dyn StoredBytes>,
@@ -93,6 +95,9 @@ macro_rules! conformance {
         conformance!(@ $fresh, sessions: [
             a_session_shows_what_its_holder_is_now, nobody_begins_a_session_who_may_not,
             a_session_ends_once, sessions_that_are_over_are_forgotten,
+        ]);
+        conformance!(@ $fresh, export_manifests: [
+            a_manifest_is_found_by_its_own_tenant_alone, old_manifests_are_forgotten,
         ]);
         conformance!(@ $fresh, audit_log: [
             entries_form_a_chain_per_tenant, many_writers_leave_no_gap_in_any_chain, pages_show_what_was_asked_for,
