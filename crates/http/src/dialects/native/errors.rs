@@ -5,8 +5,9 @@ use axum::body::Body;
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 use tollbook_kit::fault::{Code, Detail, Fault, InvalidKind};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// The vendor's code for a bad or revoked key.
@@ -15,25 +16,82 @@ const BAD_KEY: &str = "NAT-API-001";
 /// A kind of problem: suffix of the type, title.
 type Kind = (&'static str, &'static str);
 
+/// A problem document (RFC 9457): why a request was refused.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemView<'r> {
+    /// What kind of problem it is.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The same in words.
+    title: &'static str,
+    /// The status of the answer.
+    status: u16,
+    /// What to do about it.
+    detail: &'r str,
+    /// Id of the request.
+    instance: Uuid,
+    /// The vendor's code for a bad or revoked key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    code: Option<&'static str>,
+    /// Everything that is wrong, where several things can be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<ErrorView<'r>>,
+}
+
+/// One wrong parameter, member or row.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProblemError)]
+struct ErrorView<'r> {
+    /// Its name.
+    name: &'r str,
+    /// What is wrong with it.
+    reason: &'r str,
+}
+
+/// The types of problems with this status, for documents.
+pub(crate) fn types_of(status: StatusCode) -> Vec<String> {
+    let suffixes: &[&str] = match status.as_u16() {
+        400 => &["malformed-body", "unknown-parameter", "missing-parameter", "invalid-parameter"],
+        429 => &["rate-limited", "too-many-jobs"],
+        401 => &["unauthorized"],
+        403 => &["forbidden"],
+        404 => &["not-found"],
+        405 => &["method-not-allowed"],
+        409 => &["conflict"],
+        410 => &["gone"],
+        413 => &["body-too-large"],
+        415 => &["unsupported-media-type"],
+        500 => &["internal"],
+        503 => &["unavailable"],
+        507 => &["storage-full"],
+        _ => &[],
+    };
+    suffixes.iter().map(|suffix| type_of(suffix)).collect()
+}
+
+fn type_of(suffix: &str) -> String {
+    format!("urn:tollbook:problem:{suffix}")
+}
+
 /// The problem document of a refusal.
 pub(crate) fn render(refusal: &Refusal, request: Uuid) -> Response {
     let status = refusal.status();
     let (suffix, title) = refusal.fault().map_or(("method-not-allowed", "Method not allowed"), kind_of);
-    let mut document = Map::new();
-    document.insert("type".into(), format!("urn:tollbook:problem:{suffix}").into());
-    document.insert("title".into(), title.into());
-    document.insert("status".into(), status.as_u16().into());
-    document.insert("detail".into(), refusal.message().into());
-    document.insert("instance".into(), request.to_string().into());
-    if status == StatusCode::UNAUTHORIZED {
-        document.insert("code".into(), BAD_KEY.into());
-    }
-    if !refusal.details().is_empty() {
-        let details = refusal.details().iter();
-        let errors = details.map(|Detail { name, reason, .. }| json!({"name": name, "reason": reason}));
-        document.insert("errors".into(), errors.collect());
-    }
-    let mut text = Value::Object(document).to_string();
+    let details = refusal.details().iter();
+    let document = ProblemView {
+        kind: type_of(suffix),
+        title,
+        status: status.as_u16(),
+        detail: refusal.message(),
+        instance: request,
+        code: (status == StatusCode::UNAUTHORIZED).then_some(BAD_KEY),
+        errors: details.map(|Detail { name, reason, .. }| ErrorView { name, reason }).collect(),
+    };
+    // Made of texts and one number: it can be written.
+    let mut text = serde_json::to_string(&document).unwrap_or_default();
     text.push('\n');
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
@@ -75,5 +133,44 @@ fn invalid_kind(details: &[Detail]) -> Kind {
         Some(InvalidKind::UnknownParameter) => ("unknown-parameter", "Unknown parameter"),
         Some(InvalidKind::MissingParameter) => ("missing-parameter", "Missing parameter"),
         Some(InvalidKind::InvalidParameter) | None => ("invalid-parameter", "Invalid parameter"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_know_every_type() {
+        let of_code = |code| Refusal::from(Fault::new(code, "x"));
+        let mut refusals: Vec<Refusal> = [
+            Code::Invalid,
+            Code::Unauthenticated,
+            Code::Forbidden,
+            Code::NotFound,
+            Code::Conflict,
+            Code::Gone,
+            Code::TooLarge,
+            Code::UnsupportedMedia,
+            Code::TooMany,
+            Code::RateLimited,
+            Code::NotReady,
+            Code::Timeout,
+            Code::Unavailable,
+            Code::StorageFull,
+            Code::Internal,
+        ]
+        .map(of_code)
+        .to_vec();
+        refusals.push(Refusal::method_not_allowed());
+        let kinds =
+            [InvalidKind::MalformedBody, InvalidKind::UnknownParameter, InvalidKind::MissingParameter];
+        refusals.extend(kinds.map(|kind| {
+            Fault::from_details(vec![Detail { name: "x".into(), reason: "y".into(), kind }]).into()
+        }));
+        for refusal in refusals {
+            let (suffix, _) = refusal.fault().map_or(("method-not-allowed", ""), kind_of);
+            assert!(types_of(refusal.status()).contains(&type_of(suffix)), "{refusal:?}");
+        }
     }
 }

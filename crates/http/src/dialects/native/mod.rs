@@ -1,12 +1,13 @@
 //! The native dialect, `/api/v1` (`natalia.md`).
 //!
 //! `gate` asks who is there, `requests` turns words into use cases' arguments, `responses` turns outcomes into words,
-//! `errors` renders refusals, `routes` joins them.
+//! `errors` renders refusals, `routes` joins them; `described` is what documents say of all that.
 
+mod described;
 pub(crate) mod errors;
 mod gate;
 mod requests;
 mod responses;
 mod routes;
 
-pub(crate) use routes::{api_routes, root_routes};
+pub(crate) use routes::routes;

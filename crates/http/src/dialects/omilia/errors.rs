@@ -5,19 +5,39 @@ use axum::body::Body;
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use serde_json::{Map, Value};
+use serde::Serialize;
 use tollbook_model::time_range::instant_text;
+use utoipa::ToSchema;
+
+/// Why a request was refused.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ExportsError)]
+pub(crate) struct ErrorView<'r> {
+    /// When.
+    #[schema(format = DateTime)]
+    timestamp: String,
+    /// The status of the answer.
+    status: u16,
+    /// The same in words.
+    error: &'static str,
+    /// What to do about it.
+    message: String,
+    /// The path that was asked for.
+    path: &'r str,
+}
 
 /// The document of a refusal.
 pub(crate) fn render(refusal: &Refusal, path: &str, now_ms: i64) -> Response {
     let status = refusal.status();
-    let mut document = Map::new();
-    document.insert("timestamp".into(), instant_text(now_ms).into());
-    document.insert("status".into(), status.as_u16().into());
-    document.insert("error".into(), status.canonical_reason().unwrap_or("Error").into());
-    document.insert("message".into(), message(refusal).into());
-    document.insert("path".into(), path.into());
-    let mut response = Response::new(Body::from(Value::Object(document).to_string()));
+    let document = ErrorView {
+        timestamp: instant_text(now_ms),
+        status: status.as_u16(),
+        error: status.canonical_reason().unwrap_or("Error"),
+        message: message(refusal),
+        path,
+    };
+    // Made of texts and one number: it can be written.
+    let mut response = Response::new(Body::from(serde_json::to_string(&document).unwrap_or_default()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

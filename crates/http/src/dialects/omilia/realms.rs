@@ -3,25 +3,27 @@
 //!
 //! Who may log in is decided in `app`. Passwords and tokens never appear in an error.
 
+mod described;
+
 use super::token_request::{Form, Grant};
 use crate::api::Api;
 use crate::body::{JSON_BODY_BYTES, RequestBody};
 use crate::exchange::Exchange;
 use crate::limits::Public;
+use crate::openapi::{Methods, Routes};
 use crate::refusal::Refusal;
-use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::any;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 use std::sync::Arc;
 use tollbook_app::logins;
 use tollbook_kit::fault::{Code, Fault};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// The realms that there are. They are one and the same, as vendors use different names for it.
@@ -29,15 +31,48 @@ const REALMS: [&str; 2] = ["master", "ocp"];
 /// The only client.
 const CLIENT: &str = "ocp";
 
+/// Tokens that were granted.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Grant)]
+struct GrantView<'g> {
+    /// A JWT to be sent as `Authorization: Bearer`.
+    access_token: &'g str,
+    /// Seconds for which it is good.
+    expires_in: u64,
+    /// Seconds for which the refresh token is good; 0 when there is none.
+    refresh_expires_in: u64,
+    /// To be exchanged for another access token; not for an exchanged API token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    refresh_token: Option<&'g str>,
+    /// How the access token is sent.
+    token_type: &'static str,
+    #[serde(rename = "not-before-policy")]
+    not_before_policy: u64,
+    /// Id of the login.
+    session_state: Uuid,
+    scope: &'static str,
+}
+
+/// Why nothing was granted (RFC 6749 section 5.2).
+#[derive(Serialize, ToSchema)]
+#[schema(as = OAuthError)]
+pub(super) struct OAuthErrorView<'r> {
+    /// The word for it.
+    error: &'static str,
+    /// What to do about it.
+    error_description: &'r str,
+}
+
 type Realm = Result<Path<String>, PathRejection>;
 type Answer = Result<Response, Refusal>;
 
-pub(super) fn routes() -> Router<Arc<Api>> {
+pub(super) fn routes() -> Routes {
     let realm = "/auth/realms/{realm}/protocol/openid-connect";
-    Router::new()
-        .route(&format!("{realm}/token"), any(only_post).post(token))
-        .route(&format!("{realm}/logout"), any(only_post).post(logout))
-        .route(&format!("{realm}/certs"), any(only_get).get(certs))
+    Routes::new()
+        .at(&format!("{realm}/token"), Methods::refused_by(only_post).post(token, described::token()))
+        .at(&format!("{realm}/logout"), Methods::refused_by(only_post).post(logout, described::logout()))
+        .at(&format!("{realm}/certs"), Methods::refused_by(only_get).get(certs, described::certs()))
 }
 
 async fn token(State(api): State<Arc<Api>>, realm: Realm, _: Public, request: Request) -> Answer {
@@ -49,7 +84,7 @@ async fn token(State(api): State<Arc<Api>>, realm: Realm, _: Public, request: Re
     let grant = form.grant()?;
     let client = client(&mut form)?;
     let logins = &api.app.logins;
-    let granted = match grant {
+    let grant = match grant {
         Grant::Password => {
             let (username, password) = (form.required("username")?, form.required("password")?);
             let otp = form.optional("otp")?;
@@ -67,7 +102,7 @@ async fn token(State(api): State<Arc<Api>>, realm: Realm, _: Public, request: Re
             logins.exchange(issuer, client, &form.required("client_secret")?, address).await?
         }
     };
-    Ok(secret(StatusCode::OK, &granted_view(&granted)))
+    Ok(secret(StatusCode::OK, &granted(&grant)))
 }
 
 async fn logout(State(api): State<Arc<Api>>, realm: Realm, _: Public, request: Request) -> Answer {
@@ -118,26 +153,23 @@ fn client(form: &mut Form) -> Result<String, Refusal> {
     Err(Refusal::from(fault).called("invalid_client"))
 }
 
-fn granted_view(grant: &logins::Grant) -> Value {
-    let mut view = Map::new();
-    view.insert("access_token".into(), grant.access_token.reveal().as_str().into());
-    view.insert("expires_in".into(), grant.expires_in.as_secs().into());
-    let left = grant.refresh.as_ref().map_or(0, |(_, left)| left.as_secs());
-    view.insert("refresh_expires_in".into(), left.into());
-    if let Some((token, _)) = &grant.refresh {
-        view.insert("refresh_token".into(), token.reveal().as_str().into());
+fn granted(grant: &logins::Grant) -> GrantView<'_> {
+    GrantView {
+        access_token: grant.access_token.reveal(),
+        expires_in: grant.expires_in.as_secs(),
+        refresh_expires_in: grant.refresh.as_ref().map_or(0, |(_, left)| left.as_secs()),
+        refresh_token: grant.refresh.as_ref().map(|(token, _)| token.reveal().as_str()),
+        token_type: "bearer",
+        not_before_policy: 0,
+        session_state: grant.session,
+        scope: "openid",
     }
-    view.insert("token_type".into(), "bearer".into());
-    view.insert("not-before-policy".into(), 0.into());
-    view.insert("session_state".into(), grant.session.to_string().into());
-    view.insert("scope".into(), "openid".into());
-    Value::Object(view)
 }
 
 /// The document of a refusal.
 pub(crate) fn render(refusal: &Refusal) -> Response {
     let word = refusal.word.unwrap_or_else(|| word_of(refusal));
-    let document = json!({"error": word, "error_description": refusal.message()});
+    let document = OAuthErrorView { error: word, error_description: refusal.message() };
     let mut response = secret(refusal.status(), &document);
     refusal.advise(response.headers_mut());
     response
@@ -157,8 +189,9 @@ fn word_of(refusal: &Refusal) -> &'static str {
 }
 
 /// An answer that nobody may keep.
-fn secret(status: StatusCode, document: &Value) -> Response {
-    let mut response = Response::new(Body::from(document.to_string()));
+fn secret(status: StatusCode, document: &impl Serialize) -> Response {
+    // Made of texts and numbers: it can be written.
+    let mut response = Response::new(Body::from(serde_json::to_string(document).unwrap_or_default()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -1,8 +1,9 @@
 //! The routes of the Omilia dialect.
 
 use super::gate::gate;
-use super::realms;
+use super::{document, realms};
 use crate::api::Api;
+use crate::openapi::Routes;
 use crate::refusal::Refusal;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -14,13 +15,17 @@ use tollbook_model::access::Action;
 /// What comes before the group in a path.
 const GROUPS: &str = "/exports-api/v1/groups/";
 
-/// Every route below `/exports-api`, and the realms below `/auth/realms`.
-pub(crate) fn routes() -> Router<Arc<Api>> {
+/// Every described route below `/exports-api`, and the realms below `/auth/realms`.
+pub(crate) fn routes() -> Routes {
+    Routes::new().merge(document::own_routes()).merge(realms::routes())
+}
+
+/// The gate of the groups, behind which nothing is known yet.
+pub(crate) fn gates() -> Router<Arc<Api>> {
     Router::new()
         .route("/exports-api/v1/groups/{group}", any(unknown))
         .route("/exports-api/v1/groups/{group}/", any(unknown))
         .route("/exports-api/v1/groups/{group}/{*rest}", any(unknown))
-        .merge(realms::routes())
 }
 
 /// Whatever nobody knows; only who may see what is in the group learns that.

@@ -1,9 +1,13 @@
 //! Bodies with records: which form they have, and what happens to their bad rows.
 
+use crate::openapi::reference;
 use crate::query::Parameters;
+use serde_json::{Map, Value, json};
 use tollbook_app::ingest::OnError;
 use tollbook_kit::fault::{Code, Fault};
+use tollbook_model::dataset::Dataset;
 use tollbook_model::format::RecordForm;
+use tollbook_model::schema::Schema;
 
 /// Name of the parameter that says what happens to bad rows.
 pub(crate) const ON_ERROR: &str = "on_error";
@@ -40,6 +44,51 @@ pub(crate) fn record_form(content_type: Option<&str>, body: &[u8]) -> Result<Rec
         )),
     }
 }
+
+/// What documents say of a native body, by media type.
+pub(crate) fn content() -> Value {
+    let line =
+        r#"{"pbx_alias":"lyon","start_at":"2026-01-05T09:00:00Z","duration_s":61,"direction":"inbound"}"#;
+    let lines = json!({"schema": {"type": "string"}, "example": format!("{line}\n")});
+    let record = reference(SENT_RECORD);
+    json!({
+        "application/json": {"schema": {"anyOf": [{"type": "array", "items": record}, record]}},
+        "application/x-ndjson": lines, "application/ndjson": lines, "application/jsonl": lines,
+        "text/csv": {
+            "schema": {"type": "string"},
+            "example": "pbx_alias,start_at,duration_s,direction\nlyon,2026-01-05T09:00:00Z,61,inbound\n",
+        },
+    })
+}
+
+/// Name of the schema of a sent record.
+pub(crate) const SENT_RECORD: &str = "SentRecord";
+
+/// What documents say of a sent record. Its fields are those of exported records; any of them may be null, and others
+/// go into `extra`.
+pub(crate) fn sent_record() -> Value {
+    let published = Schema::of(Dataset::Cdr).json_schema("");
+    let mut properties = Map::new();
+    for name in REQUIRED {
+        properties.insert(name.into(), published["properties"][name].clone());
+    }
+    properties["pbx_alias"]["minLength"] = 1.into();
+    for name in OPTIONAL {
+        // What is null is absent.
+        properties.insert(name.into(), json!({"anyOf": [published["properties"][name], {"type": "null"}]}));
+    }
+    json!({
+        "type": "object",
+        "description": "A record to be taken in. Besides what is named here it may have every field of an exported \
+            record; fields without a meaning go into `extra` as text.",
+        "properties": properties,
+        "required": REQUIRED,
+    })
+}
+
+const REQUIRED: [&str; 4] = ["pbx_alias", "start_at", "duration_s", "direction"];
+/// The most usual of the others.
+const OPTIONAL: [&str; 4] = ["calling_party", "called_party", "result", "source_key"];
 
 #[cfg(test)]
 mod tests {

@@ -60,7 +60,7 @@ impl Members {
 
     /// A whole number.
     pub(crate) fn number(&mut self, name: &str) -> Option<u32> {
-        let number = self.rest.remove(name)?.as_u64().and_then(|number| u32::try_from(number).ok());
+        let number = whole(&self.rest.remove(name)?).and_then(|number| u32::try_from(number).ok());
         number.or_else(|| self.invalid(name, "must be a whole number from 0 to 4294967295"))
     }
 
@@ -68,7 +68,7 @@ impl Members {
     pub(crate) fn number_or_null(&mut self, name: &str) -> Option<Option<u64>> {
         match self.rest.remove(name)? {
             Value::Null => Some(None),
-            value => match value.as_u64() {
+            value => match whole(&value) {
                 Some(number) => Some(Some(number)),
                 None => self.invalid(name, "must be a whole number or null"),
             },
@@ -153,6 +153,23 @@ impl Members {
     }
 }
 
+/// A number without a fraction, also when it is written with one: `7.0` is the same number as `7`.
+fn whole(value: &Value) -> Option<u64> {
+    /// 2^49: up to here floats are so close to each other that a slip of the last digits makes a fraction, which is
+    /// refused, and never another whole number.
+    const EXACT: f64 = 562_949_953_421_312.0;
+    let written_with_fraction = |number: f64| {
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "whole, and between the bounds"
+        )]
+        let whole = number as u64;
+        (number.fract() == 0.0 && (0.0..EXACT).contains(&number)).then_some(whole)
+    };
+    value.as_u64().or_else(|| value.as_f64().and_then(written_with_fraction))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,6 +196,25 @@ mod tests {
         assert_eq!(given.among("outer", |outer| outer.text("text")), Some(Some("b".to_owned())));
         assert_eq!(given.text("absent"), None);
         assert!(given.finish().is_ok());
+    }
+
+    #[test]
+    fn numbers_may_be_written_with_a_fraction_of_nothing() {
+        for (text, wanted) in [
+            ("7", Some(7)),
+            ("7.0", Some(7)),
+            ("7e2", Some(700)),
+            ("562949953421311.0", Some((1 << 49) - 1)),
+            ("562949953421312.0", None),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("7.5", None),
+            ("-1", None),
+            ("-1.0", None),
+            ("1e300", None),
+            ("\"7\"", None),
+        ] {
+            assert_eq!(whole(&serde_json::from_str(text).unwrap()), wanted, "{text}");
+        }
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use super::duration;
 use super::members::Members;
+use crate::openapi::schemas::{meaning, number, object, or_null, text, word};
+use serde_json::{Value, json};
 use tollbook_app::settings::SettingsChange;
 use tollbook_kit::fault::Fault;
 use tollbook_kit::secret::Secret;
-use tollbook_model::tenant::CallerNumbers;
+use tollbook_model::tenant::{CallerNumbers, TenantSettings};
 
 /// Reads a body of settings.
 ///
@@ -37,6 +39,40 @@ pub(super) fn settings(given: &mut Members) -> SettingsChange {
     change
 }
 
+/// What documents say of settings to be changed.
+pub(crate) fn schema() -> Value {
+    let days = |what| meaning(number(1..=TenantSettings::MOST_DAYS.into()), what);
+    let retention = json!({
+        "cdr_days": days("Days for which call records are kept. Fewer days delete older records for good."),
+        "event_days": days("Days for which event records are kept."),
+        "audit_months": meaning(number(1..=1200), "Months for which the audit log is kept."),
+    });
+    let native = json!({
+        "file_retention": meaning(
+            json!({"type": "string", "pattern": HOUR_TO_MONTH, "examples": ["36h", "7d"]}),
+            "How long files of exports are kept, from 1h to 30d.",
+        ),
+    });
+    let members = json!({
+        "caller_numbers": meaning(
+            word(&["pseudonym", "plain"]),
+            "What is done with the numbers of external callers, from the next record on.",
+        ),
+        "callback_secret": meaning(
+            or_null(text(8..=128, "^[ -~]*$")),
+            "Signs callbacks; null: nothing does any more.",
+        ),
+        "retention": object(retention, &[]),
+        "native": object(native, &[]),
+    });
+    object(members, &[])
+}
+
+/// A span of time from an hour to thirty days, in any unit.
+const HOUR_TO_MONTH: &str = "^0*(([1-9]|[12][0-9]|30)d|([1-9][0-9]?|[1-6][0-9]{2}|7[01][0-9]|720)h|\
+    ([6-9][0-9]|[1-9][0-9]{2,3}|[1-3][0-9]{4}|4[0-2][0-9]{3}|43[01][0-9]{2}|43200)m|\
+    (3[6-9][0-9]{2}|[4-9][0-9]{3}|[1-9][0-9]{4,5}|1[0-9]{6}|2[0-4][0-9]{5}|25[0-8][0-9]{4}|259[01][0-9]{3}|2592000)s)$";
+
 fn caller_numbers(word: &str) -> Option<CallerNumbers> {
     match word {
         "pseudonym" => Some(CallerNumbers::Pseudonym),
@@ -48,7 +84,6 @@ fn caller_numbers(word: &str) -> Option<CallerNumbers> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
 
     fn read(value: Value) -> Result<SettingsChange, Fault> {
         let Value::Object(object) = value else { panic!("an object") };

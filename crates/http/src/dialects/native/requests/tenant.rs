@@ -1,10 +1,14 @@
 //! Tenants to be made or changed.
 
 use super::members::Members;
-use super::settings::settings;
+use super::settings::{self, settings};
+use crate::openapi::parameters::TENANT_NAME;
+use crate::openapi::schemas::{meaning, number, object, or_null, text};
+use serde_json::{Value, json};
 use tollbook_app::settings::SettingsChange;
 use tollbook_app::tenants::QuotaChange;
 use tollbook_kit::fault::Fault;
+use tollbook_model::tenant::TenantName;
 
 /// Reads a new tenant: its name, and what is not as usual.
 ///
@@ -39,10 +43,34 @@ fn settings_and_quota(given: &mut Members) -> (SettingsChange, QuotaChange) {
     (settings, quota.unwrap_or_default())
 }
 
+/// What documents say of a new tenant.
+pub(crate) fn new_tenant_schema() -> Value {
+    let name = text(1..=TenantName::MOST_BYTES, TENANT_NAME);
+    let name = meaning(name, "Its name; no two may differ in case only.");
+    object(json!({"name": name, "settings": settings::schema(), "quota": quota_schema()}), &["name"])
+}
+
+/// What documents say of a change of a tenant.
+pub(crate) fn change_schema() -> Value {
+    object(json!({"settings": settings::schema(), "quota": quota_schema()}), &[])
+}
+
+fn quota_schema() -> Value {
+    let members = json!({
+        "direct_exports": meaning(number(1..=1000), "Direct exports at once per credential."),
+        "running_jobs": meaning(number(1..=1000), "Jobs that run at once."),
+        "queued_jobs": meaning(number(1..=100_000), "Jobs that wait."),
+        "stored_bytes": meaning(
+            or_null(number(0..=9_007_199_254_740_991)),
+            "Bytes of stored records; null: as many as the disk holds.",
+        ),
+    });
+    object(members, &[])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
 
     fn members(value: Value) -> Members {
         let Value::Object(object) = value else { panic!("an object") };

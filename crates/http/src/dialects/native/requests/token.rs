@@ -1,13 +1,16 @@
 //! A token to be made.
 
 use super::members::Members;
+use crate::openapi::schemas::{self, PRINTABLE, meaning, object, or_null, text};
 use ipnet::IpNet;
+use serde_json::{Value, json};
 use std::net::IpAddr;
-use tollbook_app::tokens::NewToken;
+use tollbook_app::tokens::{NewToken, TOKEN_LENGTH};
 use tollbook_kit::fault::Fault;
 use tollbook_kit::secret::Secret;
 use tollbook_model::access::Role;
 use tollbook_model::time_range::parse_instant;
+use tollbook_model::token::{TOKEN_NAME_CHARACTERS, TOKEN_NETWORKS};
 
 /// Reads a new token.
 ///
@@ -26,6 +29,38 @@ pub(crate) fn new_token(mut given: Members) -> Result<NewToken, Fault> {
         return Err(Fault::internal("a token passed without its name or role"));
     };
     Ok(NewToken { name, role, expires_at_ms, value, networks })
+}
+
+/// What documents say of a new token.
+pub(crate) fn new_token_schema() -> Value {
+    let moment = json!({"type": "string", "format": "date-time"});
+    let members = json!({
+        "name": meaning(text(1..=TOKEN_NAME_CHARACTERS, PRINTABLE), "Its name for people. `bootstrap` is reserved."),
+        "role": meaning(schemas::role(), "What whoever holds it may do; `operator` in the tenant `default` only."),
+        "expires_at": meaning(or_null(moment), "From when on it is no longer taken; in the future."),
+        "value": meaning(
+            or_null(text(TOKEN_LENGTH, "^[!-~][ -~]*[!-~]$")),
+            "Its text, where a known one is to be kept; without it, one is made.",
+        ),
+        "networks": {
+            "type": ["array", "null"], "maxItems": TOKEN_NETWORKS, "items": network_schema(),
+            "description": "Networks and addresses that it is taken from; none: from anywhere.",
+        },
+    });
+    object(members, &["name", "role"])
+}
+
+/// An address, or a network written as address and length of prefix.
+fn network_schema() -> Value {
+    let byte = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
+    let v4 = format!(r"^{byte}(\.{byte}){{3}}/(3[0-2]|[12]?[0-9])$");
+    let v6 = "^([0-9A-Fa-f]{1,4}:){0,6}:?([0-9A-Fa-f]{1,4}:){0,6}:?([0-9A-Fa-f]{1,4})?/[0-9]{1,3}$";
+    json!({"anyOf": [
+        {"type": "string", "format": "ipv4"},
+        {"type": "string", "format": "ipv6"},
+        {"type": "string", "pattern": v4, "examples": ["192.0.2.0/24"]},
+        {"type": "string", "pattern": v6, "examples": ["2001:db8::/32"]},
+    ]})
 }
 
 /// The role that a body names, `required` or not.
@@ -51,7 +86,6 @@ fn networks(given: &mut Members) -> Vec<IpNet> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
 
     fn read(value: Value) -> Result<NewToken, Fault> {
         let Value::Object(object) = value else { panic!("an object") };

@@ -2,9 +2,13 @@
 
 use super::members::Members;
 use super::token::role;
+use crate::openapi::schemas::{meaning, object, or_null, text, word};
+use serde_json::{Value, json};
 use tollbook_app::users::{NewUser, UserChange};
 use tollbook_kit::fault::Fault;
 use tollbook_kit::secret::Secret;
+use tollbook_model::access::Role;
+use tollbook_model::user::{PASSWORD_BYTES, USERNAME_BYTES};
 
 /// Reads a new user.
 ///
@@ -38,11 +42,52 @@ pub(crate) fn change(mut given: Members) -> Result<UserChange, Fault> {
     Ok(change)
 }
 
+/// What documents say of a new user.
+pub(crate) fn new_user_schema() -> Value {
+    let mut members = json!({
+        "username": meaning(
+            text(1..=USERNAME_BYTES, USERNAME),
+            "Its name at login, in any instance once; kept in lower case. At most 128 bytes.",
+        ),
+    });
+    members_of_both(&mut members);
+    object(members, &["username", "password", "role"])
+}
+
+/// What documents say of a change of a user.
+pub(crate) fn change_schema() -> Value {
+    let mut members = json!({
+        "enabled": {"type": "boolean", "description": "May it log in?"},
+        "second_factor": {
+            "type": "boolean", "description": "Does its login need a one-time password? Switched on, the answer has its key.",
+        },
+    });
+    members_of_both(&mut members);
+    object(members, &[])
+}
+
+fn members_of_both(members: &mut Value) {
+    members["password"] = json!({
+        "type": "string", "minLength": PASSWORD_BYTES.start(), "maxLength": PASSWORD_BYTES.end(),
+        "format": "password", "description": "Its password: 10 to 256 bytes.",
+    });
+    let people = Role::ALL.map(Role::name).into_iter().filter(|name| *name != Role::Source.name());
+    members["role"] = meaning(
+        word(&people.collect::<Vec<_>>()),
+        "What it may do; `operator` in the tenant `default` only.",
+    );
+    members["email"] = meaning(or_null(text(3..=254, EMAIL)), "Where mail for it goes.");
+}
+
+/// No white space and no control characters.
+const USERNAME: &str = "^[^\\s\\x00-\\x1f\\x7f-\\x9f]+$";
+/// As far as a pattern can tell; labels of domains may have letters of any script.
+const EMAIL: &str = "^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\
+                     (\\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$";
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
-    use tollbook_model::access::Role;
 
     fn members(value: Value) -> Members {
         let Value::Object(object) = value else { panic!("an object") };

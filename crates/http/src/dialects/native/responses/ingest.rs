@@ -4,21 +4,37 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 use tollbook_app::ingest::IngestOutcome;
+use utoipa::ToSchema;
 
-#[derive(Serialize)]
-struct IngestView<'a> {
+/// What became of a body of records.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Ingested)]
+pub(crate) struct IngestView<'a> {
+    /// Records taken, duplicates and revisions among them.
     accepted: u64,
+    /// Of these: known already with the same content.
     duplicates: u64,
+    /// Of these: known already with other content.
     revisions: u64,
+    /// Rows refused.
     rejected: u64,
+    /// First sequence number of what was stored; null when nothing was.
+    #[schema(required)]
     first_sequence: Option<u64>,
+    /// Last sequence number of what was stored.
+    #[schema(required)]
     last_sequence: Option<u64>,
+    /// The first refused rows, at most 1000.
     errors: Vec<RowView<'a>>,
 }
 
-#[derive(Serialize)]
+/// A refused row.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RefusedRow)]
 struct RowView<'a> {
+    /// Its place in the body, from 1.
     line: u64,
+    /// Why.
     reason: &'a str,
 }
 

@@ -2,7 +2,7 @@
 
 pub(super) mod export;
 pub(super) mod ingest;
-pub(super) mod schema;
+
 pub(super) mod settings;
 pub(super) mod source;
 pub(super) mod tenant;
@@ -14,7 +14,6 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
-use serde_json::{Value, json};
 
 /// An answer that nobody may keep.
 pub(super) fn unkept(status: StatusCode, media_type: &'static str, body: impl Into<Body>) -> Response {
@@ -37,12 +36,16 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
 }
 
 /// A list that fits into one answer.
-pub(super) fn list<'t, T: 't>(
+pub(super) fn list<'t, T: 't, V: Serialize>(
     items: impl IntoIterator<Item = &'t T>,
-    view: impl Fn(&T) -> Value,
+    view: impl Fn(&T) -> V,
 ) -> Response {
-    let items: Vec<Value> = items.into_iter().map(view).collect();
-    json(StatusCode::OK, &json!({ "items": items }))
+    json(StatusCode::OK, &Items { items: items.into_iter().map(view).collect() })
+}
+
+#[derive(Serialize)]
+struct Items<V> {
+    items: Vec<V>,
 }
 
 /// It was done, and there is nothing to say of it.

@@ -1,21 +1,52 @@
 //! A configured source.
 
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use tollbook_model::source::Source;
 use tollbook_model::time_range::instant_text;
+use utoipa::ToSchema;
+use uuid::Uuid;
 
-/// A source: its settings beside what the product knows of it.
-pub(crate) fn source(source: &Source) -> Value {
-    let mut view = Map::new();
-    view.insert("id".into(), source.id.to_string().into());
-    view.insert("pbx_alias".into(), source.pbx_alias.clone().into());
-    view.insert("kind".into(), source.kind.clone().into());
-    view.insert("enabled".into(), source.enabled.into());
-    for (name, value) in &source.settings {
-        view.entry(name.clone()).or_insert_with(|| value.clone());
+/// A source: the settings of its kind beside what the product knows of it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Source)]
+pub(crate) struct SourceView {
+    /// Its id.
+    id: Uuid,
+    /// Its name: `pbx_alias` of every record that it sends.
+    pbx_alias: String,
+    /// The connector that reads it.
+    kind: String,
+    /// Does it take records?
+    enabled: bool,
+    /// Settings of its kind.
+    #[serde(flatten)]
+    settings: BTreeMap<String, Value>,
+    /// Counts its changes from 1.
+    version: u64,
+    /// When it last sent records.
+    #[schema(format = DateTime, required)]
+    last_seen_at: Option<String>,
+    /// When it last changed.
+    #[schema(format = DateTime)]
+    updated_at: String,
+}
+
+/// Members that no setting can take the place of.
+const OWN: [&str; 7] = ["id", "pbx_alias", "kind", "enabled", "version", "last_seen_at", "updated_at"];
+
+/// A source.
+pub(crate) fn source(source: &Source) -> SourceView {
+    let settings = source.settings.iter().filter(|(name, _)| !OWN.contains(&name.as_str()));
+    SourceView {
+        id: source.id,
+        pbx_alias: source.pbx_alias.clone(),
+        kind: source.kind.clone(),
+        enabled: source.enabled,
+        settings: settings.map(|(name, value)| (name.clone(), value.clone())).collect(),
+        version: source.version,
+        last_seen_at: source.last_seen_at_ms.map(instant_text),
+        updated_at: instant_text(source.updated_at_ms),
     }
-    view.insert("version".into(), source.version.into());
-    view.insert("last_seen_at".into(), source.last_seen_at_ms.map(instant_text).into());
-    view.insert("updated_at".into(), instant_text(source.updated_at_ms).into());
-    Value::Object(view)
 }

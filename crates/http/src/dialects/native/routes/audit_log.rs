@@ -1,23 +1,23 @@
 //! The signed checkpoints of the audit log, and the public keys that prove them. Its entries are exported like those of
 //! any dataset.
 
+use super::super::described::audit_log;
 use super::super::{gate, responses};
 use super::{Answer, Shared, no_parameters};
-use crate::api::Api;
 use crate::limits::Public;
-use axum::Router;
+use crate::openapi::{Methods, Routes};
+use crate::published;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::routing::get;
 use http::StatusCode;
-use std::sync::Arc;
 
-pub(super) fn routes() -> Router<Arc<Api>> {
-    Router::new().route("/audit-log/checkpoints/latest", get(latest_checkpoint))
+pub(super) fn routes() -> Routes {
+    let latest = Methods::new().get(latest_checkpoint, audit_log::latest_checkpoint());
+    Routes::new().at("/audit-log/checkpoints/latest", latest)
 }
 
-pub(super) fn root_routes() -> Router<Arc<Api>> {
-    Router::new().route("/.well-known/jwks.json", get(keys))
+pub(super) fn root_routes() -> Routes {
+    Routes::new().at("/.well-known/jwks.json", Methods::new().get(keys, audit_log::keys()))
 }
 
 async fn latest_checkpoint(State(api): Shared, request: Request) -> Answer {
@@ -30,5 +30,5 @@ async fn latest_checkpoint(State(api): Shared, request: Request) -> Answer {
 }
 
 async fn keys(_: Public, State(api): Shared) -> Response {
-    responses::schema::keys(&api.app.audit.published_keys())
+    published::keys(&api.app.audit.published_keys())
 }

@@ -1,24 +1,24 @@
 //! Direct exports and estimates.
 
+use super::super::described::exports;
 use super::super::requests::export;
 use super::super::{gate, responses};
 use super::{Answer, Segment, Shared, dataset};
 use crate::api::Api;
 use crate::breaker::Breaker;
+use crate::openapi::{Methods, Routes};
 use crate::query::Parameters;
 use crate::refusal::Refusal;
-use axum::Router;
 use axum::extract::{Request, State};
-use axum::routing::any;
 use http::request::Parts;
-use std::sync::Arc;
 use tollbook_app::exports::ExportQuery;
 use tollbook_model::access::Caller;
 
-pub(super) fn routes() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/{dataset}/export", any(no_method).get(get).head(head))
-        .route("/{dataset}/export/estimate", any(no_method).get(estimate))
+pub(super) fn routes() -> Routes {
+    let file = Methods::refused_by(no_method).get(get, exports::get()).head(head, exports::head());
+    Routes::new()
+        .at("/{dataset}/export", file)
+        .at("/{dataset}/export/estimate", Methods::refused_by(no_method).get(estimate, exports::estimate()))
 }
 
 async fn get(State(api): Shared, dataset: Segment, request: Request) -> Answer {

@@ -17,9 +17,9 @@ use super::requests::json;
 use super::requests::members::Members;
 use crate::api::Api;
 use crate::body::{ContentCoding, JSON_BODY_BYTES, RequestBody};
+use crate::openapi::Routes;
 use crate::query::Parameters;
 use crate::refusal::Refusal;
-use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -37,9 +37,13 @@ type Segment = Result<Path<String>, PathRejection>;
 type Segments = Result<Path<(String, String)>, PathRejection>;
 type Answer = Result<Response, Refusal>;
 
-/// Every native route below `/api/v1`.
-pub(crate) fn api_routes() -> Router<Arc<Api>> {
-    Router::new()
+/// Every native route that is described in the dialect's document.
+pub(crate) fn routes() -> Routes {
+    Routes::new().nest("/api/v1", api_routes()).merge(audit_log::root_routes())
+}
+
+fn api_routes() -> Routes {
+    Routes::new()
         .merge(audit_log::routes())
         .merge(exports::routes())
         .merge(records::routes())
@@ -50,12 +54,7 @@ pub(crate) fn api_routes() -> Router<Arc<Api>> {
         .merge(tokens::routes())
         .merge(users::routes())
         // Bodies are bounded where they are read; the framework's own bound is lower than ours.
-        .layer(DefaultBodyLimit::disable())
-}
-
-/// The native routes whose places are fixed by others.
-pub(crate) fn root_routes() -> Router<Arc<Api>> {
-    audit_log::root_routes()
+        .with(|router| router.layer(DefaultBodyLimit::disable()))
 }
 
 /// The JSON object that a permitted caller sent, on a route without parameters.

@@ -1,25 +1,23 @@
 //! Records in: in the native form, and as configured sources send them.
 
+use super::super::described::records;
 use super::super::requests::ingest;
 use super::super::{gate, responses};
 use super::{Answer, Segment, Shared, dataset, no_dataset, segment};
-use crate::api::Api;
 use crate::body::{ContentCoding, RECORD_BODY_BYTES, RequestBody};
+use crate::openapi::{Methods, Routes};
 use crate::query::Parameters;
 use crate::refusal::Refusal;
-use axum::Router;
 use axum::extract::{Request, State};
-use axum::routing::{any, post};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use std::sync::Arc;
 use tollbook_app::ingest::SentBody;
 use tollbook_model::dataset::Dataset;
 
-pub(super) fn routes() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/{dataset}/records", any(no_method).post(native))
-        .route("/sources/{pbx_alias}/records", post(of_source))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .at("/{dataset}/records", Methods::refused_by(no_method).post(native, records::native()))
+        .at("/sources/{pbx_alias}/records", Methods::new().post(of_source, records::of_source()))
 }
 
 async fn native(State(api): Shared, dataset: Segment, request: Request) -> Answer {

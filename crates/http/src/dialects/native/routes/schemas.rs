@@ -1,38 +1,40 @@
-//! Published schemas. Public: no credential is needed.
+//! Published schemas, and the document of this dialect. Public: no credential is needed.
 
-use super::super::responses;
+use super::super::described::{self, schemas};
 use super::{Answer, Segment, Segments, Shared, segment};
-use crate::api::Api;
 use crate::limits::Public;
+use crate::openapi::{Methods, Routes};
+use crate::published;
 use crate::refusal::Refusal;
-use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use axum::routing::{any, get};
 use http::HeaderMap;
-use std::sync::Arc;
 use tollbook_app::datasets::SchemaForm;
 use tollbook_model::dataset::Dataset;
 
-pub(super) fn routes() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/schemas", get(index))
-        .route("/schemas/{file}", any(no_newest_method).get(newest))
-        .route("/schemas/{dataset}/{version}", any(no_version_method).get(version))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .at("/openapi.json", Methods::new().get(described::document, schemas::document()))
+        .at("/schemas", Methods::new().get(index, schemas::index()))
+        .at("/schemas/{file}", Methods::refused_by(no_newest_method).get(newest, schemas::newest()))
+        .at(
+            "/schemas/{dataset}/{version}",
+            Methods::refused_by(no_version_method).get(version, schemas::version()),
+        )
 }
 
 async fn index(_: Public, State(api): Shared, headers: HeaderMap) -> Response {
-    responses::schema::schema(api.app.datasets.index(), &headers)
+    published::tagged(api.app.datasets.index(), &headers)
 }
 
 async fn newest(_: Public, State(api): Shared, file: Segment, headers: HeaderMap) -> Answer {
     let (dataset, form) = newest_file(file)?;
-    Ok(responses::schema::schema(api.app.datasets.view(dataset, form), &headers))
+    Ok(published::tagged(api.app.datasets.view(dataset, form), &headers))
 }
 
 async fn version(_: Public, State(api): Shared, path: Segments, headers: HeaderMap) -> Answer {
     let view = api.app.datasets.view(version_file(path)?, SchemaForm::JsonSchema);
-    Ok(responses::schema::schema(view, &headers))
+    Ok(published::tagged(view, &headers))
 }
 
 // A path that names nothing is not found, whatever the method: so these look at the name before they refuse the method.

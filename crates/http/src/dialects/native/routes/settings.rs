@@ -1,20 +1,21 @@
 //! Settings of the caller's own tenant.
 
+use super::super::described;
 use super::super::requests::settings;
 use super::super::{gate, responses};
 use super::{Answer, Shared, members, no_parameters};
 use crate::api::Api;
+use crate::openapi::{Methods, Routes};
 use crate::refusal::Refusal;
-use axum::Router;
 use axum::extract::{Request, State};
-use axum::routing::get;
 use http::StatusCode;
 use http::request::Parts;
-use std::sync::Arc;
 use tollbook_model::access::Caller;
 
-pub(super) fn routes() -> Router<Arc<Api>> {
-    Router::new().route("/settings", get(show).patch(change))
+pub(super) fn routes() -> Routes {
+    let both =
+        Methods::new().get(show, described::settings::show()).patch(change, described::settings::change());
+    Routes::new().at("/settings", both)
 }
 
 async fn show(State(api): Shared, request: Request) -> Answer {

@@ -1,21 +1,21 @@
 //! Configured sources.
 
+use super::super::described::sources;
 use super::super::{gate, responses};
 use super::{Answer, Segment, Shared, no_parameters, object, segment};
 use crate::api::Api;
+use crate::openapi::{Methods, Routes};
 use crate::refusal::Refusal;
-use axum::Router;
 use axum::extract::{Request, State};
-use axum::routing::{get, put};
 use http::StatusCode;
 use http::request::Parts;
-use std::sync::Arc;
 use tollbook_model::access::Caller;
 
-pub(super) fn routes() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/sources", get(list))
-        .route("/sources/{pbx_alias}", put(store).get(show).delete(remove))
+pub(super) fn routes() -> Routes {
+    let one = Methods::new().put(store, sources::store()).get(show, sources::show());
+    Routes::new()
+        .at("/sources", Methods::new().get(list, sources::list()))
+        .at("/sources/{pbx_alias}", one.delete(remove, sources::remove()))
 }
 
 async fn list(State(api): Shared, request: Request) -> Answer {

@@ -1,25 +1,24 @@
 //! What the operator does with tenants, and the first credentials that he makes for them.
 
+use super::super::described::tenants;
 use super::super::requests::{tenant, token, user};
 use super::super::{gate, responses};
 use super::{Answer, Segment, Shared, members, no_parameters, segment};
 use crate::api::Api;
+use crate::openapi::{Methods, Routes};
 use crate::refusal::Refusal;
-use axum::Router;
 use axum::extract::{Request, State};
-use axum::routing::{get, post};
 use http::StatusCode;
 use http::request::Parts;
-use std::sync::Arc;
 use tollbook_model::access::Caller;
 
-pub(super) fn routes() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/tenants", get(list).post(create))
-        .route("/tenants/{tenant}", get(show).patch(change))
-        .route("/tenants/{tenant}/close", post(close))
-        .route("/tenants/{tenant}/tokens", post(create_token))
-        .route("/tenants/{tenant}/users", post(create_user))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .at("/tenants", Methods::new().get(list, tenants::list()).post(create, tenants::create()))
+        .at("/tenants/{tenant}", Methods::new().get(show, tenants::show()).patch(change, tenants::change()))
+        .at("/tenants/{tenant}/close", Methods::new().post(close, tenants::close()))
+        .at("/tenants/{tenant}/tokens", Methods::new().post(create_token, tenants::create_token()))
+        .at("/tenants/{tenant}/users", Methods::new().post(create_user, tenants::create_user()))
 }
 
 async fn list(State(api): Shared, request: Request) -> Answer {

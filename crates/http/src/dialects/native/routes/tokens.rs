@@ -1,20 +1,21 @@
 //! Tokens of the caller's own tenant.
 
+use super::super::described::tokens;
 use super::super::requests::token::new_token;
 use super::super::{gate, responses};
 use super::{Answer, Segment, Shared, id, members, no_parameters, segment};
 use crate::api::Api;
+use crate::openapi::{Methods, Routes};
 use crate::refusal::Refusal;
-use axum::Router;
 use axum::extract::{Request, State};
-use axum::routing::{delete, get};
 use http::StatusCode;
 use http::request::Parts;
-use std::sync::Arc;
 use tollbook_model::access::Caller;
 
-pub(super) fn routes() -> Router<Arc<Api>> {
-    Router::new().route("/tokens", get(list).post(create)).route("/tokens/{id}", delete(revoke))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .at("/tokens", Methods::new().get(list, tokens::list()).post(create, tokens::create()))
+        .at("/tokens/{id}", Methods::new().delete(revoke, tokens::revoke()))
 }
 
 async fn list(State(api): Shared, request: Request) -> Answer {

@@ -1,22 +1,22 @@
 //! Users of the caller's own tenant.
 
+use super::super::described::users;
 use super::super::requests::user;
 use super::super::{gate, responses};
 use super::{Answer, Segment, Shared, id, members, no_parameters, segment};
 use crate::api::Api;
+use crate::openapi::{Methods, Routes};
 use crate::refusal::Refusal;
-use axum::Router;
 use axum::extract::{Request, State};
-use axum::routing::get;
 use http::StatusCode;
 use http::request::Parts;
-use std::sync::Arc;
 use tollbook_model::access::Caller;
 
-pub(super) fn routes() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/users", get(list).post(create))
-        .route("/users/{id}", get(show).patch(change).delete(remove))
+pub(super) fn routes() -> Routes {
+    let one = Methods::new().get(show, users::show()).patch(change, users::change());
+    Routes::new()
+        .at("/users", Methods::new().get(list, users::list()).post(create, users::create()))
+        .at("/users/{id}", one.delete(remove, users::remove()))
 }
 
 async fn list(State(api): Shared, request: Request) -> Answer {

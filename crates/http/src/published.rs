@@ -1,4 +1,4 @@
-//! What is published for everybody: schemas, types, keys.
+//! What is published for everybody, in every dialect: schemas, types, keys, documents.
 
 use axum::response::{IntoResponse, Response};
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
@@ -8,8 +8,8 @@ use tollbook_app::datasets::SchemaView;
 
 const SHARED: &str = "public, max-age=300";
 
-/// A published schema, or nothing new.
-pub(crate) fn schema(view: &SchemaView, headers: &HeaderMap) -> Response {
+/// A published text, or nothing new.
+pub(crate) fn tagged(view: &SchemaView, headers: &HeaderMap) -> Response {
     let tag = format!("\"{}\"", view.digest);
     let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|list| {
         list.split(',')
