@@ -10,6 +10,7 @@ mod windows;
 pub use buckets::TokenBuckets;
 pub use windows::FixedWindows;
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 /// What is left after one permit was asked for.
@@ -23,4 +24,32 @@ pub struct Taken {
     pub remaining: u32,
     /// Until all permits are there again; when refused from a bucket, until the next one is there.
     pub wait: Duration,
+}
+
+/// What counts as one client where clients count by address: an IPv4 address, also as an IPv6 socket shows it, or the
+/// 64 bits of IPv6 that one customer gets.
+pub fn one_client(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address => address,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed test says where")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_client_has_an_address_or_a_network() {
+        for (address, client) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("::1", "::"),
+        ] {
+            let client: IpAddr = client.parse().unwrap();
+            assert_eq!(one_client(address.parse().unwrap()), client, "{address}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tollbook_kit::secret::Secret;
 
 /// Name of a tenant: 1 to 128 of `A-Z a-z 0-9 . _ -`, case-sensitive (`omilia.md` section 2.1, where it is the group).
-/// It is part of a folder's name in the lake.
+/// It is part of a folder's name in the lake. Not `.` and `..`, which no URL can hold as a segment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TenantName(Arc<str>);
 
@@ -23,7 +23,7 @@ impl TenantName {
     pub fn parse(name: &str) -> Option<Self> {
         let ok = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         let fits = (1..=Self::MOST_BYTES).contains(&name.len()) && name.bytes().all(ok);
-        fits.then(|| Self(Arc::from(name)))
+        (fits && name != "." && name != "..").then(|| Self(Arc::from(name)))
     }
 
     /// The name as text.
@@ -216,7 +216,7 @@ mod tests {
         for name in ["default", "acme_bank", "Acme.Bank-2", "9", &"x".repeat(128)] {
             assert!(TenantName::parse(name).is_some(), "{name}");
         }
-        for name in ["", "a b", "a/b", "é", "a=b", &"x".repeat(129)] {
+        for name in ["", ".", "..", "a b", "a/b", "é", "a=b", &"x".repeat(129)] {
             assert!(TenantName::parse(name).is_none(), "{name}");
         }
     }

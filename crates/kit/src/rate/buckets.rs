@@ -35,7 +35,10 @@ impl<K> fmt::Debug for TokenBuckets<K> {
 impl<K: Eq + Hash + Clone> TokenBuckets<K> {
     /// Buckets with this rate and burst; both are at least 1.
     pub fn new(clock: Arc<dyn Clock>, per_second: u32, burst: u32) -> Self {
-        Self { clock, per_second: per_second.max(1), burst: burst.max(1), table: Table::new() }
+        let (per_second, burst) = (per_second.max(1), burst.max(1));
+        // A bucket that nobody uses is full after this.
+        let fills_ms = u64::from(burst) * PARTS / u64::from(per_second);
+        Self { clock, per_second, burst, table: Table::new(fills_ms.max(PARTS)) }
     }
 
     /// Takes a permit of `key`, if one is there.
@@ -50,6 +53,7 @@ impl<K: Eq + Hash + Clone> TokenBuckets<K> {
         let fresh = || Bucket { parts: full, at_ms: now_ms };
         self.table.with(
             key,
+            now_ms,
             fresh,
             |bucket| level(bucket) == full,
             |bucket| {
