@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed test says where")]
 
+mod accounts;
+mod audit_log;
 mod bad_input;
 mod client;
 mod contract;
+mod credentials;
 mod demo;
 mod edge;
 mod full_disk;
@@ -13,8 +16,10 @@ mod issuer;
 mod kill;
 mod limits;
 mod load;
+mod login;
 mod native;
 mod ordered_stop;
+mod planted_secrets;
 mod readers;
 mod road;
 mod service;
