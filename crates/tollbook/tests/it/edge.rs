@@ -266,11 +266,6 @@ fn slow_connections_that_take_all_places_give_way() {
 fn numbers_name_routes_and_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let service = Service::start_with(folder.path(), &[("TOLLBOOK_METRICS__LISTEN", "127.0.0.1:0")]);
-    let address = wait_for(PATIENCE, || {
-        let said = std::fs::read_to_string(folder.path().join("said")).unwrap();
-        Some(said.split_once("metrics at http://")?.1.split_once("/metrics\n")?.0.parse().unwrap())
-    });
-    let address = address.expect("the service says where its numbers are");
     let id = "0190f7a8-4711-7000-8000-0123456789ab";
     let client = &service.client;
     for (method, path, status) in [
@@ -286,7 +281,7 @@ fn numbers_name_routes_and_nobody() {
         assert_eq!(answer.status, status, "{method} {path}: {}", answer.text());
     }
     client.with_token("tb_wrong_token_of_nobody").get("/api/v1/sources").expect(401);
-    let reader = Client::new(address, "").with_authorization(None);
+    let reader = service.numbers();
     let count = |labels: &[&str]| {
         let text = reader.get("/metrics").expect(200);
         let line = text.text().lines().find(|line| {

@@ -11,6 +11,7 @@ mod credentials;
 mod demo;
 mod edge;
 mod full_disk;
+mod fuzz;
 mod ingest_command;
 mod issuer;
 mod kill;

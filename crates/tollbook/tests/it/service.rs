@@ -129,6 +129,15 @@ impl Service {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
+    /// Reads the numbers of a service that was started with `TOLLBOOK_METRICS__LISTEN`.
+    pub(crate) fn numbers(&self) -> Client {
+        let address = wait_for(PATIENCE, || {
+            let said = std::fs::read_to_string(self.log.with_file_name("said")).unwrap();
+            Some(said.split_once("metrics at http://")?.1.split_once("/metrics\n")?.0.parse().unwrap())
+        });
+        Client::new(address.expect("it says where its numbers are"), "").with_authorization(None)
+    }
+
     /// Creates or changes a source.
     #[track_caller]
     pub(crate) fn put_source(&self, alias: &str, definition: &serde_json::Value) -> Answer {
