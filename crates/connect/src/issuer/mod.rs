@@ -17,7 +17,6 @@ use std::sync::Arc;
 use token::{Expected, Reason, Unverified};
 use tollbook_kit::clock::Clock;
 use tollbook_kit::fault::{Code, Fault};
-use tollbook_kit::supervise::{OnError, Supervisor};
 use tollbook_model::ports::TokenIssuer;
 
 /// Which issuer, and for whom its tokens must be.
@@ -38,8 +37,6 @@ pub struct OpenIdIssuer {
     config: IssuerConfig,
     clock: Arc<dyn Clock>,
     keys: Arc<PublishedKeys>,
-    /// Refreshes in the shadow of calls. They are bounded in time and may be cut off at any point.
-    background: Supervisor,
 }
 
 impl OpenIdIssuer {
@@ -49,18 +46,7 @@ impl OpenIdIssuer {
     /// `invalid`, parameter `auth.issuer`: it is no URL that the egress policy lets pass.
     pub fn new(config: IssuerConfig, client: EgressClient, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
         let keys = Arc::new(PublishedKeys::new(&config.issuer, client, clock.clone())?);
-        Ok(Self { config, clock, keys, background: Supervisor::new() })
-    }
-
-    /// Refreshes the keys beside the call that noticed that it is time.
-    fn refresh_in_the_shadow(&self, seen_attempts: u64) {
-        if self.keys.claim_refresh() {
-            let keys = self.keys.clone();
-            self.background.spawn("refreshing an issuer's keys", OnError::Log, async move {
-                keys.renew(seen_attempts).await;
-                Ok(())
-            });
-        }
+        Ok(Self { config, clock, keys })
     }
 }
 
@@ -78,8 +64,9 @@ impl TokenIssuer for OpenIdIssuer {
         token.check_claims(&Expected { issuer, audience, now_ms: self.clock.now_ms() }).map_err(refused)?;
 
         let mut known = self.keys.known();
-        if known.keys.is_some() && known.is_due {
-            self.refresh_in_the_shadow(known.attempts);
+        if known.is_due {
+            // Nobody waits for it whose key is known.
+            self.keys.begin(known.attempts);
         }
         let mut vouched = known.vouch_for(&token);
         if vouched == Err(NotVouched::UnknownKey) {

@@ -1,6 +1,10 @@
 //! Fetching an issuer's keys and keeping them: fresh enough to follow a rotation, seldom enough that nobody can make us
 //! a burden to the issuer, and long enough to outlast its failures.
 //!
+//! Fetches run beside the calls that need them, which only wait for their end: a client that hangs up takes no fetch
+//! with it, and so cannot spend what a minute allows on nothing. Every fetch is a whole one, whoever began it, so a
+//! storm of unknown keys refreshes the known ones too.
+//!
 //! What the keys vouch for is not decided here.
 
 use super::keys::KeySet;
@@ -9,12 +13,14 @@ use serde_json::Value;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 use tollbook_kit::clock::Clock;
 use tollbook_kit::fault::{Code, Fault};
+use tollbook_kit::supervise::{OnError, Supervisor};
 
 /// Keys older than this are fetched anew, while they go on serving.
 const REFRESH_AFTER: Duration = Duration::from_secs(10 * 60);
-/// After a failed refresh the next one is tried this much later.
+/// After a failed fetch the next refresh is tried this much later: the other fetch of a minute is for unknown keys.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Keys older than this serve no longer.
 const MOST_AGE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -34,8 +40,8 @@ pub(super) struct PublishedKeys {
     client: EgressClient,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
-    /// Whoever holds it fetches; the others wait for what comes of it.
-    fetching: tokio::sync::Mutex<()>,
+    /// The fetch under way. It is bounded in time and may be cut off at any point.
+    background: Supervisor,
 }
 
 #[derive(Default)]
@@ -48,6 +54,21 @@ struct State {
     /// When the latest fetches began.
     began: [Option<Duration>; FETCHES],
     last_failed: bool,
+    /// The latest fetch: closed once it has ended, even if by a panic. Nothing is ever sent.
+    latest: Option<watch::Receiver<()>>,
+}
+
+impl State {
+    /// Counts a fetch, unless there were too many of late.
+    fn may_fetch(&mut self, now: Duration) -> bool {
+        let [earliest, ..] = self.began;
+        if earliest.is_some_and(|began| now.saturating_sub(began) < FETCHES_WITHIN) {
+            return false;
+        }
+        self.began.rotate_left(1);
+        self.began[FETCHES - 1] = Some(now);
+        true
+    }
 }
 
 struct Kept {
@@ -94,7 +115,7 @@ impl PublishedKeys {
             client: client.with_times(CONNECT_TIME, CALL_TIME),
             clock,
             state: Mutex::default(),
-            fetching: tokio::sync::Mutex::default(),
+            background: Supervisor::new(),
         })
     }
 
@@ -111,26 +132,40 @@ impl PublishedKeys {
         }
     }
 
-    /// Puts the next refresh off, so that one of the calls that find it due sees to it and not all.
-    pub(super) fn claim_refresh(&self) -> bool {
-        let now = self.clock.monotonic();
-        match &mut self.state().kept {
-            Some(kept) if now >= kept.refresh_at => {
-                kept.refresh_at = now + RETRY_AFTER;
-                true
-            }
-            _ => false,
+    /// Fetches the keys as [`PublishedKeys::begin`] and waits for the end of it.
+    pub(super) async fn renew(self: &Arc<Self>, seen_attempts: u64) {
+        if let Some(mut under_way) = self.begin(seen_attempts) {
+            // The one thing to hear of is that it has closed.
+            drop(under_way.changed().await);
         }
     }
 
-    /// Fetches the keys unless that was done since `seen_attempts`, or is being done (then it waits for it), or was done
-    /// too often of late.
-    pub(super) async fn renew(&self, seen_attempts: u64) {
-        let _alone = self.fetching.lock().await;
-        if !self.may_fetch(seen_attempts) {
-            return;
+    /// Begins to fetch the keys in the background, unless that was done since `seen_attempts`, or is being done, or was
+    /// done too often of late. Returns the fetch under way, should there be one now.
+    pub(super) fn begin(self: &Arc<Self>, seen_attempts: u64) -> Option<watch::Receiver<()>> {
+        let mut state = self.state();
+        if state.attempts != seen_attempts {
+            return None;
         }
-        let outcome = self.fetch().await;
+        if let Some(latest) = state.latest.as_ref().filter(|latest| latest.has_changed().is_ok()) {
+            return Some(latest.clone());
+        }
+        if !state.may_fetch(self.clock.monotonic()) {
+            return None;
+        }
+        let (closes_at_the_end, under_way) = watch::channel(());
+        state.latest = Some(under_way.clone());
+        let keys = self.clone();
+        self.background.spawn("fetching an issuer's keys", OnError::Log, async move {
+            let outcome = keys.fetch().await;
+            keys.learn(outcome);
+            drop(closes_at_the_end);
+            Ok(())
+        });
+        Some(under_way)
+    }
+
+    fn learn(&self, outcome: Result<KeySet, Fault>) {
         let now = self.clock.monotonic();
         let mut state = self.state();
         state.attempts += 1;
@@ -148,21 +183,11 @@ impl PublishedKeys {
                     "the issuer's keys cannot be fetched; those known go on serving for a day"
                 );
                 state.keys_url = None;
+                if let Some(kept) = &mut state.kept {
+                    kept.refresh_at = kept.refresh_at.max(now + RETRY_AFTER);
+                }
             }
         }
-    }
-
-    fn may_fetch(&self, seen_attempts: u64) -> bool {
-        let now = self.clock.monotonic();
-        let mut state = self.state();
-        let is_over =
-            |began: &Option<Duration>| began.is_none_or(|began| now.saturating_sub(began) >= FETCHES_WITHIN);
-        if state.attempts != seen_attempts || !is_over(&state.began[0]) {
-            return false;
-        }
-        state.began.rotate_left(1);
-        state.began[FETCHES - 1] = Some(now);
-        true
     }
 
     async fn fetch(&self) -> Result<KeySet, Fault> {

@@ -8,6 +8,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 use tollbook_connect::egress::{EgressClient, EgressPolicy};
 use tollbook_connect::issuer::{IssuerConfig, OpenIdIssuer};
@@ -144,6 +145,22 @@ impl Issuer {
 
     async fn code(&self, token: &str) -> Option<Code> {
         self.verify(token).await.err().map(|fault| fault.code())
+    }
+
+    /// Is asked to verify the token by a client that hangs up: at once (as soon as the call waits for anything), or when
+    /// the issuer has been asked for `requests` more documents.
+    async fn hang_up_after(&self, token: &str, requests: usize) {
+        let wanted = self.server.seen().len() + requests;
+        let mut call = self.verifier.verify(token);
+        std::future::poll_fn(|context| {
+            // Either way the call is polled once, and is over only if nothing was to be waited for.
+            if call.as_mut().poll(context).is_ready() || self.server.seen().len() >= wanted {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 
     /// How often it was asked for its keys.
@@ -360,6 +377,76 @@ async fn tokens_that_come_at_once_wait_for_one_fetch() {
     }
     assert!(calls.join_all().await.into_iter().all(|taken| taken));
     assert_eq!(issuer.fetches(), 1);
+}
+
+#[tokio::test]
+async fn clients_that_hang_up_keep_nobody_from_the_keys() {
+    let (old, new) = (Signer::new("old", Algorithm::EdDSA), Signer::new("new", Algorithm::EdDSA));
+    let issuer = Issuer::start(json!([old.jwk(json!({}))]), &[]).await;
+    let forged =
+        |number: usize| old.sign_as(Algorithm::EdDSA, &format!("k{number}"), &issuer.claims(json!({})));
+    // After a start, when nothing is known yet.
+    for number in 0..100 {
+        issuer.hang_up_after(&forged(number), 0).await;
+    }
+    assert!(issuer.verify(&old.sign(&issuer.claims(json!({})))).await.is_ok());
+    assert_eq!(issuer.fetches(), 1, "the fetch that the first of them began served everybody");
+    // After a rotation, and while the issuer is answering.
+    issuer.publish(|published| published.keys = json!([new.jwk(json!({}))]));
+    issuer.clock.advance(MINUTE);
+    issuer.hang_up_after(&forged(0), 2).await;
+    issuer.hang_up_after(&forged(1), 0).await;
+    assert!(issuer.verify(&new.sign(&issuer.claims(json!({})))).await.is_ok());
+    for number in 0..100 {
+        issuer.hang_up_after(&forged(number), 0).await;
+    }
+    assert_eq!(issuer.code(&forged(0)).await, Some(Code::Unauthenticated));
+    assert_eq!(issuer.fetches(), 3, "two in this minute");
+}
+
+#[tokio::test]
+async fn clients_that_hang_up_all_day_lock_nobody_out() {
+    let signer = Signer::new("k", Algorithm::EdDSA);
+    let issuer = Issuer::start(json!([signer.jwk(json!({}))]), &[]).await;
+    let honest = async || issuer.verify(&signer.sign(&issuer.claims(json!({})))).await.is_ok();
+    let forged = || signer.sign_as(Algorithm::EdDSA, "unknown", &issuer.claims(json!({})));
+    assert!(honest().await);
+    for step in 1..=25 * 6 {
+        issuer.clock.advance(10 * MINUTE);
+        for _ in 0..3 {
+            issuer.hang_up_after(&forged(), 0).await;
+        }
+        assert!(honest().await, "after {step} times ten minutes");
+        // Whoever is patient learns how the fetch ended that one of them began.
+        assert_eq!(issuer.code(&forged()).await, Some(Code::Unauthenticated));
+        assert_eq!(issuer.fetches(), 1 + step);
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_that_was_due_has_its_turn_a_minute_after_a_storm() {
+    let (old, new) = (Signer::new("old", Algorithm::EdDSA), Signer::new("new", Algorithm::EdDSA));
+    let issuer = Issuer::start(json!([old.jwk(json!({}))]), &[]).await;
+    let verify_old = async || issuer.verify(&old.sign(&issuer.claims(json!({})))).await;
+    assert!(verify_old().await.is_ok());
+    // All that this minute allows fails, while a refresh is due.
+    issuer.clock.advance(10 * MINUTE);
+    issuer.publish(|published| published.status = "503 Service Unavailable");
+    let unknown = old.sign_as(Algorithm::EdDSA, "unknown", &issuer.claims(json!({})));
+    for _ in 0..5 {
+        assert_eq!(issuer.code(&unknown).await, Some(Code::Unavailable));
+        assert!(verify_old().await.is_ok());
+    }
+    let asked = issuer.server.seen().len();
+    assert_eq!(asked - 2, 2, "two fetches failed at the discovery document");
+    issuer.publish(|published| {
+        (published.status, published.keys) = ("200 OK", json!([new.jwk(json!({}))]));
+    });
+    issuer.clock.advance(MINUTE);
+    assert!(verify_old().await.is_ok(), "this call did not wait for the refresh");
+    issuer.fetched(2).await;
+    assert!(issuer.verify(&new.sign(&issuer.claims(json!({})))).await.is_ok());
+    assert_eq!(verify_old().await.unwrap_err().code(), Code::Unauthenticated);
 }
 
 #[tokio::test]
