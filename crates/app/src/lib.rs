@@ -47,6 +47,8 @@ pub struct Ports {
     pub sessions: Arc<dyn ports::Sessions>,
     /// The audit logs.
     pub audit_log: Arc<dyn ports::AuditLog>,
+    /// Signed manifests of exports.
+    pub export_manifests: Arc<dyn ports::ExportManifests>,
     /// The keys that sign.
     pub signing_keys: Arc<dyn ports::SigningKeys>,
     /// How much tenants have stored.
@@ -128,10 +130,14 @@ impl App {
         let remembered = identity::RememberedIdentities::new(clock);
         let tenants = Arc::new(tenants::TenantDirectory::new(&ports, remembered.clone()));
         let passwords = Arc::new(logins::PasswordHashing::new(randomness.clone()));
+        let manifests =
+            exports::manifests::Manifests::new(ports.export_manifests.clone(), keys.clone(), clock.clone());
+        let manifests = Arc::new(manifests);
         let tasks = tasks::Tasks {
             checkpoints: audit::checkpoints::Checkpoints::new(audit_log.clone(), keys.clone(), clock.clone()),
             audit_log: audit_log.clone(),
             sessions: ports.sessions.clone(),
+            manifests: manifests.clone(),
             tenants: tenants.clone(),
             clock: clock.clone(),
         };
@@ -154,6 +160,7 @@ impl App {
                     data_plane: ports.data_plane.clone(),
                     sources: ports.sources.clone(),
                     audit_log: audit_log.clone(),
+                    manifests,
                 },
                 ids.clone(),
                 clock.clone(),

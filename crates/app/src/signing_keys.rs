@@ -57,10 +57,10 @@ impl SigningKeyRing {
         JwsKeys::of(self.of(purpose))
     }
 
-    /// The same as a JWK Set, for publication; newest first.
-    pub(crate) fn published(&self, purpose: KeyPurpose) -> Value {
-        let keys: Vec<Value> = self.of(purpose).rev().map(JwsKey::public_jwk).collect();
-        json!({ "keys": keys })
+    /// The same of several purposes as a JWK Set, for publication; of each purpose newest first.
+    pub(crate) fn published(&self, purposes: &[KeyPurpose]) -> Value {
+        let keys = purposes.iter().flat_map(|purpose| self.of(*purpose).rev());
+        json!({ "keys": keys.map(JwsKey::public_jwk).collect::<Vec<Value>>() })
     }
 
     fn of(&self, purpose: KeyPurpose) -> impl DoubleEndedIterator<Item = &JwsKey> {
@@ -123,8 +123,9 @@ mod tests {
             second.verifying(KeyPurpose::AuditLog).verify(&old, "t").is_err(),
             "another purpose's do not"
         );
-        let published = second.published(KeyPurpose::AccessToken);
-        assert_eq!([&published["keys"][0]["kid"], &published["keys"][1]["kid"]], [&newer.kid, &access]);
+        let published = second.published(&[KeyPurpose::AccessToken, KeyPurpose::Manifest]);
+        let kids: Vec<_> = published["keys"].as_array().unwrap().iter().map(|key| &key["kid"]).collect();
+        assert_eq!(kids, [&newer.kid, &access, &manifest]);
     }
 
     #[tokio::test]

@@ -44,8 +44,8 @@ impl AuditTrail {
         })
     }
 
-    /// The public keys of checkpoints, as a JWK Set. Public: no caller is needed.
+    /// The public keys of checkpoints and of manifests of exports, as a JWK Set. Public: no caller is needed.
     pub fn published_keys(&self) -> Value {
-        self.keys.published(KeyPurpose::AuditLog)
+        self.keys.published(&[KeyPurpose::AuditLog, KeyPurpose::Manifest])
     }
 }

@@ -1,4 +1,4 @@
-//! Exports: direct ones, streamed while they are made, and estimates.
+//! Exports: direct ones, streamed while they are made, their signed manifests, and estimates.
 //!
 //! Background jobs are not here yet. Reading and writing records is the data plane's work.
 //!
@@ -7,6 +7,7 @@
 
 mod audit_rows;
 mod given;
+pub(crate) mod manifests;
 mod numbers;
 mod places;
 
@@ -15,6 +16,7 @@ use crate::tenants::TenantDirectory;
 use futures::StreamExt;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use manifests::{Manifests, Outline};
 use places::Places;
 use std::sync::Arc;
 use tollbook_kit::clock::Clock;
@@ -23,7 +25,7 @@ use tollbook_kit::ids::IdSource;
 use tollbook_model::access::{Action, Caller};
 use tollbook_model::audit::{AuditEntry, AuditObject, Outcome};
 use tollbook_model::dataset::Dataset;
-use tollbook_model::export::{Estimate, ExportRequest, Proof};
+use tollbook_model::export::{Estimate, ExportRequest, Signing};
 use tollbook_model::format::ExportFormat;
 use tollbook_model::ports::{AuditLog, DataPlane, ExportRows, ExportStream, Sources};
 use tollbook_model::schema::Schema;
@@ -44,6 +46,10 @@ pub struct ExportQuery {
     pub format: ExportFormat,
     /// Are CSV cells guarded against being read as formulas?
     pub formula_guard: bool,
+    /// What of it is signed; must apply to the format.
+    pub signing: Signing,
+    /// Were the columns named, or are they the usual ones?
+    pub columns_named: bool,
 }
 
 /// What is known of an export before its first byte.
@@ -68,6 +74,7 @@ pub(crate) struct ExportPorts {
     pub(crate) data_plane: Arc<dyn DataPlane>,
     pub(crate) sources: Arc<dyn Sources>,
     pub(crate) audit_log: Arc<dyn AuditLog>,
+    pub(crate) manifests: Arc<Manifests>,
 }
 
 /// Makes exports.
@@ -124,7 +131,7 @@ impl Exports {
         let place = self.export_places.take(caller.credential, tenant.quota.direct_exports)?;
         let entry = self.entry(caller, head.id, &query);
         self.ports.audit_log.append(vec![entry.clone()]).await?;
-        let stream = match self.start(&tenant, query, head.id).await {
+        let stream = match self.start(&tenant, query, &head).await {
             Ok(stream) => stream,
             Err(fault) => {
                 self.note_failure(entry).await;
@@ -137,6 +144,36 @@ impl Exports {
             chunk
         });
         Ok(DirectExport { head, stream: ExportStream { chunks: chunks.boxed(), ..stream } })
+    }
+
+    /// The signed manifest of an export that was streamed whole to somebody of the caller's tenant within the last 24
+    /// hours, a compact JWS. Whoever may export the dataset may have it; to others it is as if it were not there.
+    ///
+    /// # Errors
+    /// `forbidden` when the caller may export nothing; `not_found`; `unavailable` or `internal`.
+    pub async fn manifest(&self, caller: &Caller, export_id: Uuid) -> Result<String, Fault> {
+        self.permit_any(caller).await?;
+        let unknown = || {
+            let words = "there is no manifest of this export; it is there once a signed export was streamed to its end, \
+                         and for 24 hours";
+            Fault::new(Code::NotFound, words)
+        };
+        let found = self.ports.manifests.find(&caller.tenant, export_id).await?.ok_or_else(unknown)?;
+        match self.permit(caller, found.dataset).await {
+            Ok(()) => Ok(found.jws),
+            // It would tell that the export exists.
+            Err(fault) if fault.code() == Code::Forbidden => Err(unknown()),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// May the caller have manifests at all? Protocols ask before they read parameters.
+    ///
+    /// # Errors
+    /// `forbidden`, when he may export no dataset.
+    pub async fn permit_any(&self, caller: &Caller) -> Result<(), Fault> {
+        let may = |dataset: &Dataset| caller.require(Action::Export(*dataset)).is_ok();
+        self.permit(caller, Dataset::ALL.into_iter().find(may).unwrap_or(Dataset::Cdr)).await
     }
 
     /// Estimates an export from what is known of the stored files.
@@ -164,11 +201,28 @@ impl Exports {
         Ok(tenant)
     }
 
-    async fn start(&self, tenant: &Tenant, query: ExportQuery, id: Uuid) -> Result<ExportStream, Fault> {
-        let (request, rows, chain_end) = self.request(tenant, query, id).await?;
+    async fn start(
+        &self,
+        tenant: &Tenant,
+        query: ExportQuery,
+        head: &ExportHead,
+    ) -> Result<ExportStream, Fault> {
+        let signing = query.signing;
+        let outline = Outline::of(&tenant.name, head.id, self.schema_id(query.selection.dataset), &query);
+        let (request, rows, chain_end) = self.request(tenant, query, head.id).await?;
         let stream = self.ports.data_plane.export(request, rows).await?;
         let watermark = chain_end.unwrap_or(stream.watermark);
-        Ok(ExportStream { watermark, ..stream })
+        let stream = ExportStream { watermark, ..stream };
+        Ok(match signing {
+            Signing::None => stream,
+            Signing::Manifest | Signing::Records => {
+                self.ports.manifests.clone().signed(outline, head.file_name.clone(), stream)
+            }
+        })
+    }
+
+    fn schema_id(&self, dataset: Dataset) -> String {
+        Schema::of(dataset).id(&self.public_url)
     }
 
     /// The request as the data plane takes it, the rows that it is not to look for itself, and of the audit log where
@@ -196,11 +250,11 @@ impl Exports {
         let request = ExportRequest {
             id,
             tenant: tenant.name.clone(),
-            schema_id: Schema::of(selection.dataset).id(&self.public_url),
+            schema_id: self.schema_id(selection.dataset),
             selection,
             format: query.format,
             formula_guard: query.formula_guard,
-            proof: Proof::None,
+            proof: self.ports.manifests.proof(query.signing),
         };
         Ok((request, rows, chain_end))
     }
@@ -265,7 +319,9 @@ mod tests {
             timezone: TimeZone::get(zone).unwrap(),
             interval: Interval::Day,
         };
-        file_name(&ExportQuery { selection, format, formula_guard: false }, ms("2026-03-04T23:30:00Z"))
+        let (signing, columns_named) = (Signing::None, false);
+        let query = ExportQuery { selection, format, formula_guard: false, signing, columns_named };
+        file_name(&query, ms("2026-03-04T23:30:00Z"))
     }
 
     #[test]

@@ -199,7 +199,7 @@ impl Logins {
 
     /// The public keys of our access tokens, as a JWK Set.
     pub fn published_keys(&self) -> Value {
-        self.keys.published(KeyPurpose::AccessToken)
+        self.keys.published(&[KeyPurpose::AccessToken])
     }
 
     /// Everything about a password login that takes a look: the password first, always; the rest only when it is right,

@@ -1,4 +1,4 @@
-//! Background tasks: signing and shortening audit logs, sweeping sessions, erasing closed tenants.
+//! Background tasks: signing and shortening audit logs, sweeping sessions and manifests, erasing closed tenants.
 //!
 //! They take no input, look at what there is, and may run twice or late without harm. Call records are deleted by the
 //! store, not here.
@@ -6,6 +6,7 @@
 mod rounds;
 
 use crate::audit::checkpoints::Checkpoints;
+use crate::exports::manifests::Manifests;
 use crate::tenants::TenantDirectory;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
@@ -29,6 +30,7 @@ pub struct Tasks {
     pub(crate) checkpoints: Checkpoints,
     pub(crate) audit_log: Arc<dyn AuditLog>,
     pub(crate) sessions: Arc<dyn Sessions>,
+    pub(crate) manifests: Arc<Manifests>,
     pub(crate) tenants: Arc<TenantDirectory>,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -52,6 +54,11 @@ impl Tasks {
         timed("session-sweep", SWEEP_EVERY).start(supervisor, move || {
             let tasks = tasks.clone();
             async move { tasks.sweep_sessions().await }
+        });
+        let tasks = self.clone();
+        timed("manifest-sweep", SWEEP_EVERY).start(supervisor, move || {
+            let tasks = tasks.clone();
+            async move { tasks.sweep_manifests().await }
         });
         let tasks = self.clone();
         timed("closed-tenants", CLOSED_TENANTS_EVERY).start(supervisor, move || {
@@ -97,6 +104,14 @@ impl Tasks {
     /// `storage_full`, `unavailable` or `internal`.
     pub async fn sweep_sessions(&self) -> Result<(), Fault> {
         self.sessions.forget_expired(self.clock.now_ms()).await.map(drop)
+    }
+
+    /// Forgets manifests of direct exports that can no longer be fetched.
+    ///
+    /// # Errors
+    /// `storage_full`, `unavailable` or `internal`.
+    pub async fn sweep_manifests(&self) -> Result<(), Fault> {
+        self.manifests.forget_old().await
     }
 
     /// Erases what the control database holds of closing tenants whose time to export is over, once their records are

@@ -20,7 +20,7 @@ use tollbook_kit::secret::Secret;
 use tollbook_model::access::{Actor, Caller, Role};
 use tollbook_model::audit::AuditRecord;
 use tollbook_model::export::ExportRequest;
-use tollbook_model::ports::{StoredSigningKey, TokenIssuer};
+use tollbook_model::ports::{StoredManifest, StoredSigningKey, TokenIssuer};
 use tollbook_model::source::Source;
 use tollbook_model::tenant::{Tenant, TenantName};
 use tollbook_model::token::Token;
@@ -53,6 +53,7 @@ pub(crate) struct World {
     pub(crate) users: Mutex<BTreeMap<Uuid, (User, UserCredentials)>>,
     pub(crate) sessions: Mutex<BTreeMap<Uuid, StoredSession>>,
     pub(crate) chains: Mutex<BTreeMap<TenantName, Chain>>,
+    pub(crate) export_manifests: Mutex<Vec<StoredManifest>>,
     pub(crate) signing_keys: Mutex<Vec<StoredSigningKey>>,
     /// While true, nothing can be written to an audit log, nor anything be changed.
     pub(crate) disk_is_full: AtomicBool,
@@ -81,6 +82,7 @@ impl World {
             users: Mutex::default(),
             sessions: Mutex::default(),
             chains: Mutex::default(),
+            export_manifests: Mutex::default(),
             signing_keys: Mutex::default(),
             disk_is_full: AtomicBool::new(false),
             stored_bytes: AtomicU64::new(0),
@@ -104,6 +106,7 @@ impl World {
             users: self.clone(),
             sessions: self.clone(),
             audit_log: self.clone(),
+            export_manifests: self.clone(),
             signing_keys: self.clone(),
             stored_bytes: self.clone(),
             issuer: None,

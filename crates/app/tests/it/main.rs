@@ -8,6 +8,7 @@ mod fakes;
 mod identity;
 mod ingest;
 mod logins;
+mod manifests;
 mod rights;
 mod sources;
 mod tasks;
@@ -24,6 +25,7 @@ use tollbook_app::exports::ExportQuery;
 use tollbook_app::ingest::SentBody;
 use tollbook_model::access::Role;
 use tollbook_model::dataset::Dataset;
+use tollbook_model::export::Signing;
 use tollbook_model::format::ExportFormat;
 use tollbook_model::selection::{Filter, Interval, Selection};
 use tollbook_model::time_range::TimeRange;
@@ -37,7 +39,8 @@ fn query(dataset: Dataset, filters: Vec<Filter>) -> ExportQuery {
         timezone: TimeZone::UTC,
         interval: Interval::Day,
     };
-    ExportQuery { selection, format: ExportFormat::Csv, formula_guard: false }
+    let (format, signing) = (ExportFormat::Csv, Signing::None);
+    ExportQuery { selection, format, formula_guard: false, signing, columns_named: false }
 }
 
 fn all_of_cdr() -> ExportQuery {

@@ -38,6 +38,12 @@ pub(crate) fn kept_for_a_while() -> Value {
     json!({"schema": {"type": "string", "const": "public, max-age=300"}})
 }
 
+/// Something signed, that nobody else may keep.
+pub(crate) fn compact_jws() -> Value {
+    let jws = json!({"type": "string", "pattern": "^[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+$"});
+    json!({"description": "A compact JWS.", "content": {"application/jose": {"schema": jws}}})
+}
+
 /// A JWK Set of Ed25519 keys.
 pub(crate) fn key_set() -> Value {
     let key = json!({

@@ -15,7 +15,7 @@ enum Access {
     Public,
     /// Who has a right to this.
     Right(Action),
-    /// Who has a right to export the dataset that the path names.
+    /// Who has a right to export the dataset that the path names, or of the export that it names.
     ExportOfNamed,
 }
 
@@ -69,7 +69,7 @@ impl Operation {
         Self::new(tag, id, summary, access, &[400, 401, 403, 429, 500, 503, 507])
     }
 
-    /// An operation that needs the right to export the dataset in its path.
+    /// An operation that needs the right to export the dataset in its path, or that of the export in its path.
     pub(crate) fn needs_export(tag: &'static str, id: &'static str, summary: &'static str) -> Self {
         let access = Access::ExportOfNamed;
         Self::new(tag, id, summary, access, &[400, 401, 403, 429, 500, 503, 507])

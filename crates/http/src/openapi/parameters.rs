@@ -4,6 +4,7 @@ use super::schemas::{text, word};
 use serde_json::{Value, json};
 use tollbook_model::call::RESULTS;
 use tollbook_model::dataset::Dataset;
+use tollbook_model::export::Signing;
 use tollbook_model::format::ExportFormat;
 use tollbook_model::schema::{DIRECTIONS, INTERVALS, Schema};
 use tollbook_model::selection::FilterField;
@@ -94,8 +95,9 @@ pub(crate) fn export() -> Vec<Value> {
         ),
         query(
             "sign",
-            "How the file is signed. Signing is not available yet.",
-            default(word(&["none"]), "none"),
+            "What is signed: nothing, a manifest of the file, or (with json and ndjson only) also each record. Without \
+             it, `manifest` with json and ndjson, else `none`.",
+            word(&Signing::ALL.map(Signing::name)),
         ),
         query("schema", "Version of the schema.", default(word(&["v1"]), "v1")),
         query("interval", "Length of the buckets. Of `kpis` only.", default(word(&INTERVALS), "day")),

@@ -11,6 +11,7 @@ mod fakes;
 mod gates;
 mod limits;
 mod logs;
+mod manifests;
 mod openapi;
 mod realms;
 mod tls;

@@ -38,6 +38,7 @@ pub(crate) async fn use_cases(
         users: catalog.clone(),
         sessions: catalog.clone(),
         audit_log: catalog.clone(),
+        export_manifests: catalog.clone(),
         signing_keys: catalog.clone(),
         stored_bytes: catalog,
         issuer,

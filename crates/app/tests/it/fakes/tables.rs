@@ -8,6 +8,7 @@ use tollbook_model::audit::{AuditEntry, AuditRecord, FIRST_PREVIOUS};
 use tollbook_model::ports::*;
 use tollbook_model::source::Source;
 use tollbook_model::tenant::{Tenant, TenantName, TenantState};
+use uuid::Uuid;
 
 impl World {
     /// Appends entries to their chains, as every change does.
@@ -175,5 +176,25 @@ impl SigningKeys for World {
     async fn create(&self, key: StoredSigningKey) -> Result<(), Fault> {
         self.signing_keys.lock().unwrap().push(key);
         Ok(())
+    }
+}
+
+#[async_trait]
+impl ExportManifests for World {
+    async fn keep(&self, manifest: StoredManifest) -> Result<(), Fault> {
+        self.writable()?;
+        self.export_manifests.lock().unwrap().push(manifest);
+        Ok(())
+    }
+    async fn find(&self, tenant: &TenantName, export_id: Uuid) -> Result<Option<StoredManifest>, Fault> {
+        let kept = self.export_manifests.lock().unwrap();
+        Ok(kept.iter().find(|kept| kept.export_id == export_id && kept.tenant == *tenant).cloned())
+    }
+    async fn forget_signed_before(&self, before_ms: i64) -> Result<u64, Fault> {
+        self.writable()?;
+        let mut kept = self.export_manifests.lock().unwrap();
+        let before = kept.len();
+        kept.retain(|kept| kept.created_at_ms >= before_ms);
+        Ok((before - kept.len()) as u64)
     }
 }

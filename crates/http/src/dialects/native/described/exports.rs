@@ -1,4 +1,4 @@
-//! Direct exports and estimates.
+//! Direct exports, their manifests, and estimates.
 
 use super::super::responses::export::{EstimateView, described_headers};
 use crate::openapi::{Operation, answers, parameters, reference};
@@ -27,6 +27,16 @@ pub(in super::super) fn head() -> Operation {
     operation("describeExport", "Ask what an export would be called")
         .saying("The headers of the export, without making it.")
         .answers(200, file())
+}
+
+pub(in super::super) fn manifest() -> Operation {
+    Operation::needs_export(TAG, "getManifest", "Get the signed manifest of an export")
+        .saying(
+            "It tells what was exported, and size, records and digest of the file; `tollbook verify` checks it all. 404 \
+             until a signed export was streamed to its end, and again after 24 hours.",
+        )
+        .with(parameters::id("`Tollbook-Export-Id` of the export."))
+        .answers(200, answers::compact_jws())
 }
 
 pub(in super::super) fn estimate() -> Operation {

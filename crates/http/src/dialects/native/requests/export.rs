@@ -6,6 +6,7 @@ use tollbook_app::exports::ExportQuery;
 use tollbook_kit::fault::Fault;
 use tollbook_model::call::RESULTS;
 use tollbook_model::dataset::Dataset;
+use tollbook_model::export::Signing;
 use tollbook_model::format::ExportFormat;
 use tollbook_model::schema::{DIRECTIONS, INTERVALS, Schema};
 use tollbook_model::selection::{Filter, FilterField, Interval, Selection};
@@ -28,7 +29,8 @@ pub(crate) fn decode(dataset: Dataset, mut given: Parameters, now_ms: i64) -> Re
     let columns = columns(&mut given, dataset);
     let formula_guard = formula_guard(&mut given, format);
     let interval = if dataset == Dataset::Kpis { word(&mut given, "interval", &INTERVALS) } else { None };
-    sign(&mut given, format);
+    let signing = signing(&mut given, format);
+    let columns_named = given.has("columns");
     word(&mut given, "schema", &["v1"]);
     given.finish()?;
     // Everything that could be absent here was a fault above.
@@ -37,7 +39,7 @@ pub(crate) fn decode(dataset: Dataset, mut given: Parameters, now_ms: i64) -> Re
     };
     let interval = interval.as_deref().and_then(Interval::from_name).unwrap_or_default();
     let selection = Selection { dataset, range, filters, columns, timezone, interval };
-    Ok(ExportQuery { selection, format, formula_guard })
+    Ok(ExportQuery { selection, format, formula_guard, signing, columns_named })
 }
 
 fn is_known(name: &str, dataset: Dataset) -> bool {
@@ -175,19 +177,14 @@ fn formula_guard(given: &mut Parameters, format: ExportFormat) -> bool {
     guard
 }
 
-/// Signing arrives with export jobs; until then an export can only be asked for without.
-fn sign(given: &mut Parameters, format: ExportFormat) {
-    let Some(value) = given.single("sign") else { return };
-    match value.as_str() {
-        "none" => {}
-        "records" if !matches!(format, ExportFormat::Json | ExportFormat::Ndjson) => {
-            given.invalid("sign", "records works with json and ndjson only");
-        }
-        "manifest" | "records" => {
-            given.invalid("sign", "signing is not available yet; leave it out or send none")
-        }
-        _ => given.invalid("sign", "must be one of none, manifest, records"),
+fn signing(given: &mut Parameters, format: ExportFormat) -> Signing {
+    let asked = word(given, "sign", &Signing::ALL.map(Signing::name));
+    let asked = asked.and_then(|name| Signing::from_name(&name));
+    let signing = asked.unwrap_or(Signing::default_of(format));
+    if !signing.applies_to(format) {
+        given.invalid("sign", "records works with json and ndjson only");
     }
+    signing
 }
 
 #[cfg(test)]
@@ -229,8 +226,11 @@ mod tests {
             (Cdr, "from=2026-01-01&callback_url=x", vec!["callback_url"]),
             (Cdr, "from=2026-01-01&formula_guard=true", vec!["formula_guard"]),
             (Cdr, "from=2026-01-01&format=json&formula_guard=1", vec!["formula_guard"]),
-            (Cdr, "from=2026-01-01&sign=manifest", vec!["sign"]),
-            (Cdr, "from=2026-01-01&sign=records&format=csv", vec!["sign"]),
+            (Cdr, "from=2026-01-01&sign=all", vec!["sign"]),
+            (Cdr, "from=2026-01-01&sign=", vec!["sign"]),
+            (Cdr, "from=2026-01-01&sign=none&sign=none", vec!["sign"]),
+            (Cdr, "from=2026-01-01&sign=records", vec!["sign"]),
+            (Cdr, "from=2026-01-01&sign=records&format=parquet", vec!["sign"]),
             (Cdr, "from=2026-01-01&schema=v2", vec!["schema"]),
             (Cdr, "from=2026-01-01&tz=%2B01:00", vec!["tz"]),
             (Kpis, "from=2026-01-01&trunk=a", vec!["trunk"]),
@@ -271,6 +271,25 @@ mod tests {
         );
         assert_eq!(query.selection.columns, [9, 0]);
         assert_eq!((query.format, query.formula_guard), (ExportFormat::CsvGz, true));
+        assert_eq!((query.signing, query.columns_named), (Signing::None, true));
         assert_eq!(query.selection.timezone, TimeZone::UTC);
+    }
+
+    #[test]
+    fn json_is_signed_unless_asked_otherwise() {
+        for (format, sign, wanted) in [
+            ("csv", "", Signing::None),
+            ("csv.gz", "&sign=manifest", Signing::Manifest),
+            ("parquet", "", Signing::None),
+            ("parquet", "&sign=manifest", Signing::Manifest),
+            ("json", "", Signing::Manifest),
+            ("json", "&sign=records", Signing::Records),
+            ("ndjson", "", Signing::Manifest),
+            ("ndjson", "&sign=none", Signing::None),
+        ] {
+            let text = format!("from=2026-01-05&format={format}{sign}");
+            let query = query(Dataset::Cdr, &text).unwrap();
+            assert_eq!((query.signing, query.columns_named), (wanted, false), "{text}");
+        }
     }
 }

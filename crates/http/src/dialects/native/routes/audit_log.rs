@@ -1,5 +1,5 @@
-//! The signed checkpoints of the audit log, and the public keys that prove them. Its entries are exported like those of
-//! any dataset.
+//! The signed checkpoints of the audit log, and the public keys that prove them and manifests of exports. Its entries are
+//! exported like those of any dataset.
 
 use super::super::described::audit_log;
 use super::super::{gate, responses};

@@ -1,15 +1,16 @@
-//! Direct exports and estimates.
+//! Direct exports, their manifests, and estimates.
 
 use super::super::described::exports;
 use super::super::requests::export;
 use super::super::{gate, responses};
-use super::{Answer, Segment, Shared, dataset};
+use super::{Answer, Segment, Shared, dataset, id, no_parameters, segment};
 use crate::api::Api;
 use crate::breaker::Breaker;
 use crate::openapi::{Methods, Routes};
 use crate::query::Parameters;
 use crate::refusal::Refusal;
 use axum::extract::{Request, State};
+use http::StatusCode;
 use http::request::Parts;
 use tollbook_app::exports::ExportQuery;
 use tollbook_model::access::Caller;
@@ -19,6 +20,7 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .at("/{dataset}/export", file)
         .at("/{dataset}/export/estimate", Methods::refused_by(no_method).get(estimate, exports::estimate()))
+        .at("/exports/{id}/manifest", Methods::new().get(manifest, exports::manifest()))
 }
 
 async fn get(State(api): Shared, dataset: Segment, request: Request) -> Answer {
@@ -41,6 +43,16 @@ async fn estimate(State(api): Shared, dataset: Segment, request: Request) -> Ans
     let (parts, _) = request.into_parts();
     let (caller, query) = query(&api, dataset, &parts).await?;
     Ok(responses::export::estimate(api.app.exports.estimate(&caller, query).await?))
+}
+
+async fn manifest(State(api): Shared, export: Segment, request: Request) -> Answer {
+    let export = id(&segment(export)?);
+    let (parts, _) = request.into_parts();
+    let caller = gate::caller(&api, &parts).await?;
+    api.app.exports.permit_any(&caller).await?;
+    no_parameters(&parts)?;
+    let manifest = api.app.exports.manifest(&caller, export).await?;
+    Ok(responses::unkept(StatusCode::OK, "application/jose", manifest))
 }
 
 async fn query(api: &Api, name: Segment, parts: &Parts) -> Result<(Caller, ExportQuery), Refusal> {
