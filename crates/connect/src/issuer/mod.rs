@@ -24,7 +24,8 @@ use tollbook_model::ports::TokenIssuer;
 pub struct IssuerConfig {
     /// Its URL, exactly as in the claim `iss` and in its discovery document.
     pub issuer: String,
-    /// A token must name one of these in `aud`; with none, every token of the issuer is taken.
+    /// A token must name one of these in `aud`; with none, every access token of the issuer is taken, also those that
+    /// it made for other services.
     pub audience: Vec<String>,
 }
 
@@ -32,6 +33,7 @@ pub struct IssuerConfig {
 ///
 /// The keys are fetched at the first token, again every ten minutes while they go on serving, and when a token names one
 /// that is unknown; never more than twice in a minute. They outlast failures of the issuer by a day.
+/// Tokens may be handed in at any length: those over 16 KiB are refused unread.
 #[derive(Debug)]
 pub struct OpenIdIssuer {
     config: IssuerConfig,
@@ -40,12 +42,20 @@ pub struct OpenIdIssuer {
 }
 
 impl OpenIdIssuer {
-    /// A verifier for this issuer. Nothing is fetched yet: an issuer that is down does not keep us from starting.
+    /// A verifier for this issuer. Nothing is fetched yet: an issuer that is down does not keep us from starting. That
+    /// no audience is configured is logged as a warning.
     ///
     /// # Errors
     /// `invalid`, parameter `auth.issuer`: it is no URL that the egress policy lets pass.
     pub fn new(config: IssuerConfig, client: EgressClient, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
         let keys = Arc::new(PublishedKeys::new(&config.issuer, client, clock.clone())?);
+        if config.audience.is_empty() {
+            tracing::warn!(
+                issuer = config.issuer,
+                "auth.audience names nobody, so access tokens that the issuer made for other services are taken too: \
+                 set it to what the issuer writes into `aud` of the tokens for this one"
+            );
+        }
         Ok(Self { config, clock, keys })
     }
 }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
-/// Longest token that is read.
+/// Longest token that is read, in bytes: those of people with hundreds of groups have a few thousand.
 const MOST_TOKEN_BYTES: usize = 16 * 1024;
 /// How far the issuer's clock and ours may be apart, in seconds.
 const LEEWAY_S: f64 = 30.0;
@@ -26,6 +26,9 @@ const ALGORITHMS: [(&str, Algorithm); 9] = [
     ("ES384", Algorithm::ES384),
     ("EdDSA", Algorithm::EdDSA),
 ];
+
+/// Claims that only ID tokens have (OpenID Connect Core, 3.1.3.6 and 3.3.2.11): hashes of what was issued beside them.
+const ID_TOKEN_CLAIMS: [&str; 2] = ["at_hash", "c_hash"];
 
 /// Why a token is refused; for the log alone.
 pub(super) type Reason = &'static str;
@@ -92,6 +95,9 @@ impl<'t> Unverified<'t> {
         if text("sub").is_none_or(str::is_empty) {
             return Err("it names no subject");
         }
+        if self.is_for_the_client() {
+            return Err("it is a token of another kind than for access");
+        }
         let now_s = expected.now_ms as f64 / 1000.0;
         let expiry = self.claims.get("exp").and_then(Value::as_f64).ok_or("it has no expiry as a number")?;
         if now_s >= expiry + LEEWAY_S {
@@ -108,6 +114,15 @@ impl<'t> Unverified<'t> {
         } else {
             Err("it is meant for another audience")
         }
+    }
+
+    /// Is it an ID token, a refresh token or the like? These stay with the client that got them: whoever shows one here
+    /// has it from a log, or has mixed them up. Keycloak says in the claim `typ` what a token is, and in the header of
+    /// all alike that it is a JWT.
+    fn is_for_the_client(&self) -> bool {
+        let is_bearer = |typ: &Value| typ.as_str().is_some_and(|typ| typ.eq_ignore_ascii_case("bearer"));
+        self.claims.get("typ").is_some_and(|typ| !is_bearer(typ))
+            || ID_TOKEN_CLAIMS.iter().any(|name| self.claims.contains_key(*name))
     }
 
     fn is_meant_for(&self, audience: &[String]) -> bool {
@@ -230,6 +245,30 @@ mod tests {
     }
 
     #[test]
+    fn tokens_that_are_not_for_access_are_refused_whatever_their_audience() {
+        for (claims, fine) in [
+            (json!({"typ": "Bearer"}), true),
+            (json!({"typ": "bearer"}), true),
+            (json!({"nonce": "n", "azp": "client"}), true),
+            (json!({"typ": "ID"}), false),
+            (json!({"typ": "Refresh"}), false),
+            (json!({"typ": "Offline"}), false),
+            (json!({"typ": "Logout"}), false),
+            (json!({"typ": "DPoP"}), false),
+            (json!({"typ": ""}), false),
+            (json!({"typ": null}), false),
+            (json!({"typ": ["Bearer"]}), false),
+            (json!({"nonce": "n", "at_hash": "aGFzaA"}), false),
+            (json!({"at_hash": null}), false),
+            (json!({"typ": "Bearer", "c_hash": "aGFzaA"}), false),
+        ] {
+            assert_eq!(judged(&json!({}), &claims, &[]).is_ok(), fine, "{claims}");
+            let ours = merged(claims, &json!({"aud": "tollbook"}));
+            assert_eq!(judged(&json!({}), &ours, &["tollbook"]).is_ok(), fine, "{ours}");
+        }
+    }
+
+    #[test]
     fn the_audience_counts_where_one_is_configured() {
         for (claims, fine) in [
             (json!({"aud": "tollbook"}), true),
@@ -269,8 +308,10 @@ mod tests {
         assert!(Unverified::read(&format!("{}=.e30.c2ln", whole.split('.').next().unwrap())).is_err());
         let array = format!("{}.W10.c2ln", whole.split('.').next().unwrap());
         assert_eq!(Unverified::read(&array).unwrap_err(), "its claims are no JSON object");
-        let huge = token(&json!({"alg": "RS256", "kid": "k1"}), &json!({"x": "a".repeat(MOST_TOKEN_BYTES)}));
-        assert_eq!(Unverified::read(&huge).unwrap_err(), "it is too long");
+        let signed = whole.strip_suffix("c2ln").unwrap();
+        let longest = format!("{signed}{}", "a".repeat(MOST_TOKEN_BYTES - signed.len()));
+        assert!(Unverified::read(&longest).is_ok());
+        assert_eq!(Unverified::read(&format!("{longest}a")).unwrap_err(), "it is too long");
         let infinite = format!(
             "{}.{}.c2ln",
             whole.split('.').next().unwrap(),

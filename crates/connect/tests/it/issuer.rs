@@ -537,3 +537,36 @@ async fn issuers_that_may_not_be_called_are_refused_at_the_start() {
         assert_eq!(fault.details()[0].name, "auth.issuer", "{issuer}");
     }
 }
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_issuer_without_an_audience_is_warned_of_at_the_start() {
+    let log = Log::default();
+    let writer = log.clone();
+    // While there is but one listener, what another thread logs first is taken for something that nobody hears.
+    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::new());
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let mut logged = Vec::new();
+    for audience in [vec!["tollbook".to_owned()], Vec::new()] {
+        let config = IssuerConfig { issuer: "https://issuer.example".into(), audience };
+        let client = EgressClient::new(EgressPolicy::default());
+        OpenIdIssuer::new(config, client, Arc::new(ManualClock::at(NOW_MS))).unwrap();
+        logged.push(String::from_utf8(std::mem::take(&mut *log.0.lock().unwrap())).unwrap());
+    }
+    assert!(!logged[0].contains("auth.audience"), "{}", logged[0]);
+    assert!(logged[1].contains(" WARN ") && logged[1].contains("auth.audience"), "{}", logged[1]);
+}
