@@ -54,7 +54,7 @@ struct State {
     /// When the latest fetches began.
     began: [Option<Duration>; FETCHES],
     last_failed: bool,
-    /// The latest fetch: closed once it has ended, even if by a panic. Nothing is ever sent.
+    /// The fetch under way: closed once it has ended, even if by a panic. Nothing is ever sent.
     latest: Option<watch::Receiver<()>>,
 }
 
@@ -169,6 +169,8 @@ impl PublishedKeys {
         let now = self.clock.monotonic();
         let mut state = self.state();
         state.attempts += 1;
+        // Whoever comes after this attempt must not join it.
+        state.latest = None;
         state.last_failed = outcome.is_err();
         match outcome {
             Ok(keys) => {
