@@ -41,7 +41,7 @@ pub(crate) enum Command {
     Tenant(TenantFlags),
     /// See or change the settings of the own tenant.
     Settings(SettingsFlags),
-    /// Is an exported audit log whole, and the one that was signed?
+    /// Are exported files those that were signed, or is an exported audit log whole?
     Verify(VerifyFlags),
     /// Look at the settings of this machine's service.
     Config(ConfigFlags),

@@ -1,11 +1,10 @@
 //! Reads row groups of a part: chosen columns, chosen rows, text of little variety as dictionaries.
 
-use super::{PartSource, broken};
+use super::{ByteSource, PartSource, broken};
 use crate::layout::{self, STORED_COLUMNS};
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
-use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -128,9 +127,10 @@ impl PartFile {
 ///
 /// # Errors
 /// `internal` when it is none.
-pub fn rows_in_file(file: Bytes) -> Result<u64, Fault> {
+pub fn rows_in_file(file: impl ByteSource + 'static) -> Result<u64, Fault> {
+    let source = PartSource::new(Arc::new(file));
     let metadata =
-        ParquetMetaDataReader::new().parse_and_finish(&file).map_err(broken("reading a footer"))?;
+        ParquetMetaDataReader::new().parse_and_finish(&source).map_err(broken("reading a footer"))?;
     u64::try_from(metadata.file_metadata().num_rows())
         .map_err(|_| Fault::internal("a footer with negative rows"))
 }

@@ -1,6 +1,7 @@
 //! The exports of a demonstration: fetched into files, and their rows counted from what is in the files.
 
 use crate::remote::Remote;
+use bytes::Bytes;
 use std::path::{Path, PathBuf};
 use tollbook_columns::parquet_file::rows_in_file;
 use tollbook_kit::fault::{Fault, ResultExt};
@@ -26,7 +27,7 @@ pub(super) async fn make(remote: &Remote, folder: &Path, range: &str) -> Result<
         let bytes =
             remote.download(&format!("/api/v1/cdr/export?{range}&format={format}"), &mut into).await?;
         let content = std::fs::read(&file).fault("reading an export's file")?;
-        let rows = if format == "csv" { csv_rows(&content) } else { rows_in_file(content.into())? };
+        let rows = if format == "csv" { csv_rows(&content) } else { rows_in_file(Bytes::from(content))? };
         made.push(MadeExport { file, bytes, rows });
     }
     Ok(made)

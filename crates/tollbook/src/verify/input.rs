@@ -67,6 +67,19 @@ pub(super) fn open(path: &Path) -> Result<Content, NotVerified> {
     }
 }
 
+/// The compact JWS that a file is; none when it is something else.
+///
+/// # Errors
+/// Wrong use, when it cannot be read.
+pub(super) fn compact_jws(path: &Path) -> Result<Option<String>, NotVerified> {
+    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    let mut start = Vec::new();
+    let read = file.take(MOST_SMALL_BYTES + 1).read_to_end(&mut start);
+    read.map_err(|error| unreadable(path, &error))?;
+    let text = std::str::from_utf8(&start).ok().filter(|text| text.len() as u64 <= MOST_SMALL_BYTES);
+    Ok(text.map(str::trim).filter(|text| is_compact_jws(text)).map(str::to_owned))
+}
+
 /// The text of a small file.
 ///
 /// # Errors

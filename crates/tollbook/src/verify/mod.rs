@@ -1,10 +1,16 @@
-//! `tollbook verify`: is an exported audit log whole, and is it the one that was signed (`natalia.md` section 14)?
+//! `tollbook verify`: are the files of a signed export those that were signed (`natalia.md` section 11), or is an exported
+//! audit log whole, and the one that was signed (section 14)?
 //!
 //! Works offline, on files alone: it asks no service and reads no settings. What a file may be is decided in `input`,
-//! what a chain must be in `chain`, what a checkpoint says in `checkpoint`.
+//! what an export must be in `export` and `contents`, what a chain must be in `chain`, what a checkpoint says in
+//! `checkpoint`.
 
 mod chain;
 mod checkpoint;
+mod contents;
+mod export;
+#[cfg(test)]
+mod export_tests;
 mod input;
 mod strict_json;
 #[cfg(test)]
@@ -16,18 +22,20 @@ use checkpoint::Checkpoint;
 use input::Content;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use tollbook_model::audit::CHECKPOINT_TYPE;
+use tollbook_model::jws::{JwsKeys, claimed_type};
 
 /// Flags of `verify`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyFlags {
-    /// Keys of the service that signed the checkpoint, as it publishes them at /.well-known/jwks.json.
+    /// Keys of the service that signed, as it publishes them at /.well-known/jwks.json.
     #[arg(long, value_name = "FILE")]
     pub(crate) jwks: Option<PathBuf>,
-    /// The log begins at this place of the chain, because earlier entries are past their retention or in other files.
+    /// Of an audit log: it begins at this place of the chain, because earlier entries are past their retention or in other files.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) from_seq: u64,
-    /// The audit log as exported in ndjson or json with all columns, in one or several files that continue each other;
-    /// and, if there is one, its signed checkpoint.
+    /// The manifest of a signed export, and the files that it names. Or an audit log as exported in ndjson or json with all
+    /// columns, in one or several files that continue each other, and, if there is one, its signed checkpoint.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 }
@@ -62,6 +70,40 @@ pub(crate) fn run(flags: &VerifyFlags) -> ExitCode {
 }
 
 fn verify(flags: &VerifyFlags, say: &mut dyn FnMut(&str)) -> Result<(), NotVerified> {
+    let mut signed = Vec::new();
+    let mut others = Vec::new();
+    for path in &flags.files {
+        match input::compact_jws(path)? {
+            Some(jws) => signed.push((path, jws)),
+            None if path.extension().is_some_and(|extension| extension == "jws") => {
+                return Err(mismatch(path, "it is damaged: it is no compact JWS"));
+            }
+            None => others.push(path),
+        }
+    }
+    // Whatever is signed and no checkpoint is verified as a manifest, so that a changed one does not pass for wrong use.
+    let is_checkpoint = |jws: &str| claimed_type(jws).as_deref() == Some(CHECKPOINT_TYPE);
+    let Some((path, jws)) = signed.iter().find(|(_, jws)| !is_checkpoint(jws)) else {
+        return verify_log(flags, say);
+    };
+    if let Some((second, _)) = signed.iter().find(|(other, _)| other != path) {
+        return Err(wrong_use(second, "is signed too; give one manifest with its files"));
+    }
+    if flags.from_seq > 1 {
+        return Err(wrong_use(path, "is no audit log; leave --from-seq out"));
+    }
+    export::verify((path, jws), &others, &needed_keys(flags, path)?, say)
+}
+
+/// The keys, needed for what is signed.
+fn needed_keys(flags: &VerifyFlags, signed: &Path) -> Result<JwsKeys, NotVerified> {
+    let path = flags.jwks.as_ref();
+    checkpoint::keys(
+        path.ok_or_else(|| wrong_use(signed, "is signed; give the keys of the service with --jwks"))?,
+    )
+}
+
+fn verify_log(flags: &VerifyFlags, say: &mut dyn FnMut(&str)) -> Result<(), NotVerified> {
     let mut logs = Vec::new();
     let mut signed = None;
     for path in &flags.files {
@@ -72,13 +114,13 @@ fn verify(flags: &VerifyFlags, say: &mut dyn FnMut(&str)) -> Result<(), NotVerif
         }
     }
     let checkpoint = match (&signed, &flags.jwks) {
-        (Some((path, jws)), Some(keys)) => Some(checkpoint::verify(path, jws, &checkpoint::keys(keys)?)?),
+        (Some((path, jws)), _) => Some(checkpoint::verify(path, jws, &needed_keys(flags, path)?)?),
         (None, None) => None,
-        (Some((path, _)), None) => {
-            return Err(wrong_use(path, "is signed; give the keys of the service with --jwks"));
-        }
         (None, Some(path)) => {
-            return Err(wrong_use(path, "has nothing to verify; give the signed checkpoint as well"));
+            return Err(wrong_use(
+                path,
+                "has nothing to verify; give the signed checkpoint or manifest as well",
+            ));
         }
     };
     if logs.is_empty() {
