@@ -26,6 +26,7 @@ mod readers;
 mod rights;
 mod road;
 mod service;
+mod signed_exports;
 mod table;
 mod verbs;
 mod walls;
