@@ -8,11 +8,11 @@ use crate::exchange::Exchange;
 use crate::refusal::Refusal;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use tollbook_kit::clock::Clock;
 use tollbook_kit::fault::{Code, Fault};
-use tollbook_kit::rate::{FixedWindows, Taken, TokenBuckets};
+use tollbook_kit::rate::{FixedWindows, Taken, TokenBuckets, one_client};
 use tollbook_model::tenant::TenantName;
 use uuid::Uuid;
 
@@ -86,7 +86,7 @@ impl Limits {
     /// # Errors
     /// `rate_limited`.
     pub(crate) fn public(&self, address: Option<IpAddr>) -> Result<(), Fault> {
-        admitted(self.public.take(&address.map(network)))
+        admitted(self.public.take(&address.map(one_client)))
     }
 }
 
@@ -113,13 +113,6 @@ fn admitted(taken: Taken) -> Result<(), Fault> {
     }
     let text = "too many requests in too short a time; wait for as long as Retry-After says";
     Err(Fault::new(Code::RateLimited, text).with_retry_after(taken.wait))
-}
-
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        address => address,
-    }
 }
 
 #[cfg(test)]

@@ -96,6 +96,18 @@ impl ConnectionNumbers {
             turned_away: counter!(TURNED_AWAY),
         }
     }
+
+    /// Numbers that nobody keeps, for the listener by which the others are read.
+    pub(crate) fn of_nobody() -> Self {
+        let (gauge, counter) = (::metrics::Gauge::noop(), ::metrics::Counter::noop());
+        Self {
+            in_flight: gauge.clone(),
+            connections: gauge,
+            received: counter.clone(),
+            sent: counter.clone(),
+            turned_away: counter,
+        }
+    }
 }
 
 /// A request whose answer has ended.

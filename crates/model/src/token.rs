@@ -11,6 +11,17 @@ pub const TOKEN_NAME_CHARACTERS: usize = 100;
 /// Most networks that a token can be bound to.
 pub const TOKEN_NETWORKS: usize = 32;
 
+/// The network that a text names; an address is the network of it alone. IPv4 written as IPv6 is IPv4, as addresses of
+/// requests are compared in that form.
+pub fn network(text: &str) -> Option<IpNet> {
+    let named: IpNet = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
+    let IpAddr::V6(address) = named.addr() else { return Some(named) };
+    match (address.to_ipv4_mapped(), named.prefix_len().checked_sub(96)) {
+        (Some(address), Some(prefix)) => IpNet::new(address.into(), prefix).ok(),
+        _ => Some(named),
+    }
+}
+
 /// An API token of one tenant and role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
@@ -48,6 +59,21 @@ impl Token {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn networks_are_told_by_themselves_or_by_an_address() {
+        for (text, told) in [
+            ("192.0.2.0/24", "192.0.2.0/24"),
+            ("192.0.2.7", "192.0.2.7/32"),
+            ("::ffff:192.0.2.0/120", "192.0.2.0/24"),
+            ("::ffff:192.0.2.7", "192.0.2.7/32"),
+            ("2001:db8::/32", "2001:db8::/32"),
+            ("::/0", "::/0"),
+        ] {
+            assert_eq!(network(text).map(|network| network.to_string()).as_deref(), Some(told));
+        }
+        assert_eq!(network("localhost"), None);
+    }
 
     #[test]
     fn a_token_ends_and_may_be_bound_to_networks() {

@@ -25,15 +25,17 @@ pub(crate) async fn apply(app: &App, folder: &Path) -> Result<(), Fault> {
         }
     }
     files.sort();
+    let (count, mut changed) = (files.len(), 0);
     for path in files {
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
         let alias = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let definition =
             settings_from_toml(&text).map_err(|fault| Fault::parameter(&shown, fault.to_string()))?;
-        let changed = app.sources.keep(&process, alias, definition).await;
-        let changed = changed.map_err(|fault| Fault::parameter(&shown, fault.to_string()))?;
-        tracing::info!(source = alias, changed, "source of a file");
+        let kept = app.sources.keep(&process, alias, definition).await;
+        changed += u32::from(kept.map_err(|fault| Fault::parameter(&shown, fault.to_string()))?);
     }
+    // Not their names, which may be phone numbers.
+    tracing::info!(files = count, changed, "sources of files");
     Ok(())
 }

@@ -13,11 +13,13 @@ pub(crate) use lent::lend;
 pub(crate) use memory::BodyMemory;
 use memory::{Account, GrowingBody, HeldBody};
 use std::io::{ErrorKind, Read};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Sleep;
 use tollbook_kit::fault::{Code, Fault, ResultExt};
+use tollbook_kit::rate::one_client;
 use uuid::Uuid;
 
 /// Bound of bodies with records, packed and unpacked (`natalia.md` section 13).
@@ -29,6 +31,8 @@ pub(crate) const JSON_BODY_BYTES: usize = 64 * 1024;
 const PIECE_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a whole body may take: this long, and a second more for each so many bytes that have arrived.
 const BODY_PATIENCE: Duration = Duration::from_secs(300);
+/// The same for a body of somebody without a credential.
+const STRANGERS_PATIENCE: Duration = Duration::from_secs(10);
 const BYTES_PER_SECOND: u32 = 64 * 1024;
 /// How much is unpacked at a time.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -83,7 +87,19 @@ pub(crate) struct RequestBody {
 }
 
 impl RequestBody {
-    /// A body that counts for this holder: the credential of its request, or nil for those without one.
+    /// The body of somebody without a credential: it counts for his address, and may not take long.
+    pub(crate) fn of_stranger(
+        body: Body,
+        headers: &HeaderMap,
+        memory: &BodyMemory,
+        address: Option<IpAddr>,
+    ) -> Self {
+        let mut body = Self::new(body, headers, memory, address.map_or(Uuid::nil(), stands_for));
+        body.deadline = Box::pin(tokio::time::sleep(STRANGERS_PATIENCE));
+        body
+    }
+
+    /// A body that counts for this holder: the credential of its request.
     pub(crate) fn new(body: Body, headers: &HeaderMap, memory: &BodyMemory, holder: Uuid) -> Self {
         let announced = headers
             .get(CONTENT_LENGTH)
@@ -172,6 +188,14 @@ impl RequestBody {
         let later = self.deadline.deadline() + Duration::from_secs(1) * bytes / BYTES_PER_SECOND;
         self.deadline.as_mut().reset(later);
     }
+}
+
+/// What memory is counted by for a client without a credential. No credential's id is an address.
+fn stands_for(address: IpAddr) -> Uuid {
+    Uuid::from_u128(match one_client(address) {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    })
 }
 
 fn too_large(bound: usize) -> Fault {
@@ -367,5 +391,29 @@ mod tests {
         assert_eq!(ended.unwrap_err().code(), Code::Timeout);
         // It takes twice the time, but earns more with each piece.
         assert_eq!(trickle(MIB, 6).read(RECORD_BODY_BYTES).await.unwrap().len(), 6 * MIB);
+    }
+
+    #[tokio::test]
+    async fn strangers_count_by_address_and_may_not_take_long() {
+        let holder = |address: &str| stands_for(address.parse().unwrap());
+        assert_eq!(holder("192.0.2.1"), holder("::ffff:192.0.2.1"));
+        assert_eq!(holder("2001:db8::1"), holder("2001:db8::2"), "one customer's network");
+        assert_ne!(holder("192.0.2.1"), holder("192.0.2.2"));
+
+        let memory = BodyMemory::of(MIB);
+        let stranger = |address: &str| {
+            let (body, address) = (Body::from(vec![b'x'; 10]), address.parse().ok());
+            RequestBody::of_stranger(body, &HeaderMap::new(), &memory, address)
+        };
+        let left = stranger("192.0.2.1").deadline.deadline() - tokio::time::Instant::now();
+        assert!(left <= STRANGERS_PATIENCE, "{left:?}");
+        // A quarter of the memory is four units, of which each body takes one.
+        let mut bodies: Vec<RequestBody> = (0..5).map(|_| stranger("192.0.2.1")).collect();
+        let mut refused = 0;
+        for body in &mut bodies {
+            refused += usize::from(body.read(JSON_BODY_BYTES).await.is_err());
+        }
+        assert_eq!(refused, 1);
+        assert!(stranger("192.0.2.2").read(JSON_BODY_BYTES).await.is_ok(), "others are not shut out");
     }
 }

@@ -108,7 +108,7 @@ pub async fn serve_metrics(listener: TcpListener, render: Render, stop: StopToke
         listener,
         places: limits.places(),
         is_proxy: Box::new(|_| false),
-        numbers: ConnectionNumbers::of_process(),
+        numbers: ConnectionNumbers::of_nobody(),
         stop: stop.clone(),
     };
     let conversations = Conversations::new(router, None, limits, door.numbers.clone(), stop);

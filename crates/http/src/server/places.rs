@@ -6,11 +6,12 @@
 
 use super::running::Running;
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
+use tollbook_kit::rate::one_client;
 use tollbook_kit::supervise::StopToken;
 
 /// How long one that gives way may take to be gone before a further one is asked.
@@ -29,10 +30,7 @@ struct Origin(IpAddr);
 
 impl Origin {
     fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V6(address) => Self(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into()),
-            address => Self(address),
-        }
+        Self(one_client(address))
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::{Timestamp, ToSpan, Zoned, tz::TimeZone};
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use tollbook_kit::clock::{Clock, SystemClock};
 use tollbook_kit::fault::{Code, Fault, ResultExt};
@@ -84,7 +84,7 @@ fn exists(file: &Path) -> Result<bool, Fault> {
 fn write_whole(file: &Path, text: &[u8], mode: u32) -> Result<(), Fault> {
     let unwritable = |error| unusable("write", file, &error);
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(unwritable)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritable)?;
     let mut half = file.as_os_str().to_owned();
     half.push(".half");
     let half = PathBuf::from(half);

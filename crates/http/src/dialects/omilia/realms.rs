@@ -91,9 +91,7 @@ async fn token(State(api): State<Arc<Api>>, realm: Realm, _: Public, request: Re
             let password = tollbook_kit::secret::Secret::new(password);
             logins.log_in(logins::PasswordLogin { issuer, client, username, password, otp, address }).await?
         }
-        Grant::RefreshToken => {
-            logins.refresh(issuer, client, &form.required("refresh_token")?, address).await?
-        }
+        Grant::RefreshToken => logins.refresh(issuer, client, &form.required("refresh_token")?).await?,
         Grant::ClientCredentials if !api.client_credentials => {
             let text = "exchanging a token is switched off here; send it as it is, or log in";
             return Err(Refusal::from(Fault::new(Code::Invalid, text)).called("unauthorized_client"));
@@ -138,8 +136,8 @@ fn known(realm: Realm) -> Result<&'static str, Refusal> {
 }
 
 async fn form(api: &Api, parts: &Parts, body: Body) -> Result<Form, Refusal> {
-    // Whoever logs in has no credential yet; all of them share one holder's memory.
-    let mut body = RequestBody::new(body, &parts.headers, &api.body_memory, Uuid::nil());
+    let address = Exchange::of(&parts.extensions)?.address;
+    let mut body = RequestBody::of_stranger(body, &parts.headers, &api.body_memory, address);
     let kind = Form::kind(&parts.headers)?;
     Ok(Form::parse(kind, &body.read(JSON_BODY_BYTES).await?)?)
 }

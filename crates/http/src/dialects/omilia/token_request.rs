@@ -54,7 +54,7 @@ impl Form {
     /// Reads a body.
     ///
     /// # Errors
-    /// `invalid` when it is not of its kind, or gives a name twice.
+    /// `invalid` when it is not of its kind, or a form gives a name twice.
     pub(super) fn parse(kind: Kind, body: &[u8]) -> Result<Self, Fault> {
         let is_object = body.trim_ascii_start().first() == Some(&b'{');
         if kind == Kind::Json || (kind == Kind::Unsaid && is_object) {

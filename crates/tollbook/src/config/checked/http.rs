@@ -2,9 +2,9 @@
 
 use super::reader::Reader;
 use ipnet::IpNet;
-use std::net::IpAddr;
 use std::time::Duration;
 use tollbook_http::ConnectionLimits;
+use tollbook_model::token::network;
 
 /// Connections.
 #[derive(Debug, Clone)]
@@ -34,9 +34,4 @@ impl HttpSettings {
             ),
         }
     }
-}
-
-/// A network, or an address as the network of that one.
-fn network(text: &str) -> Option<IpNet> {
-    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }

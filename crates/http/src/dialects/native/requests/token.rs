@@ -4,13 +4,12 @@ use super::members::Members;
 use crate::openapi::schemas::{self, PRINTABLE, meaning, object, or_null, text};
 use ipnet::IpNet;
 use serde_json::{Value, json};
-use std::net::IpAddr;
 use tollbook_app::tokens::{NewToken, TOKEN_LENGTH};
 use tollbook_kit::fault::Fault;
 use tollbook_kit::secret::Secret;
 use tollbook_model::access::Role;
 use tollbook_model::time_range::parse_instant;
-use tollbook_model::token::{TOKEN_NAME_CHARACTERS, TOKEN_NETWORKS};
+use tollbook_model::token::{TOKEN_NAME_CHARACTERS, TOKEN_NETWORKS, network};
 
 /// Reads a new token.
 ///
@@ -73,12 +72,7 @@ pub(super) fn role(given: &mut Members, required: bool) -> Option<Role> {
 /// Networks; an address is the network of it alone.
 fn networks(given: &mut Members) -> Vec<IpNet> {
     let texts = given.texts("networks").unwrap_or_default();
-    let network = |text: &String| {
-        text.parse()
-            .ok()
-            .or_else(|| text.parse::<IpAddr>().ok().map(|address| IpNet::from(address.to_canonical())))
-    };
-    let parsed: Option<Vec<IpNet>> = texts.iter().map(network).collect();
+    let parsed: Option<Vec<IpNet>> = texts.iter().map(|text| network(text)).collect();
     let reason = "must be a list of networks such as 192.0.2.0/24";
     parsed.or_else(|| given.invalid("networks", reason)).unwrap_or_default()
 }
