@@ -12,7 +12,7 @@ use tollbook_model::source::ALIAS_BYTES;
 use tollbook_model::tenant::TenantName;
 
 /// Characters that names of tenants are made of.
-pub(crate) const TENANT_NAME: &str = "^[A-Za-z0-9._-]+$";
+pub(crate) const TENANT_NAME: &str = r"^(?!\.{1,2}$)[A-Za-z0-9._-]+$";
 
 /// A segment of the path.
 pub(crate) fn path(name: &str, description: &str, schema: Value, example: &str) -> Value {
