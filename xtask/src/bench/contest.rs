@@ -11,6 +11,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 use std::process::Command;
+use tollbook_model::export::Signing;
 use tollbook_model::format::ExportFormat;
 
 /// The name under which Tollbook takes part.
@@ -72,7 +73,8 @@ pub(crate) fn hold(
                 options.out.join(format!("tollbook-bench-{process}-{}.{}", one.name, scenario.format.name()));
             let taken = match peers.filter(|_| one.name != OURS) {
                 Some(peers) => peers.export(one.name, scenario, &list, &out),
-                None => own_export(scenario, month, &out),
+                // Peers do not sign.
+                None => own_export(scenario, month, &out, Signing::None),
             };
             match taken {
                 Ok(taken) => {
@@ -96,10 +98,15 @@ fn contestant(name: &'static str) -> Contestant {
     Contestant { name, taken: Vec::new(), rows: None }
 }
 
-pub(crate) fn own_export(scenario: &Scenario, month: &Month, out: &Path) -> Result<Taken, Trouble> {
+pub(crate) fn own_export(
+    scenario: &Scenario,
+    month: &Month,
+    out: &Path,
+    signing: Signing,
+) -> Result<Taken, Trouble> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("bench-one").arg("--dir").arg(&month.folder).args(["--format", scenario.format.name()]);
-    command.arg("--out").arg(out);
+    command.arg("--out").arg(out).args(["--sign", signing.name()]);
     if let Some((from_ms, to_ms)) = scenario.range_ms {
         command.arg("--from-ms").arg(from_ms.to_string()).arg("--to-ms").arg(to_ms.to_string());
     }

@@ -63,7 +63,7 @@ async fn download(
     service.forget_peak()?;
     let idle = service.memory()?.now;
     let start = clock.monotonic();
-    let path = format!("/api/v1/cdr/export?from=2026-01-01&to=2027-12-31&format={}", format.name());
+    let path = format!("/api/v1/cdr/export?from=2026-01-01&to=2027-12-31&sign=none&format={}", format.name());
     let mut body = connection.get(&path).await?;
     let (mut bytes, mut first_byte) = (0, None);
     while let Some(frame) = body.frame().await {

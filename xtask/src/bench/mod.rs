@@ -16,6 +16,7 @@ mod peers;
 mod report;
 mod scenario;
 mod service;
+mod signing;
 mod storage;
 mod store;
 mod wire;
@@ -41,6 +42,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Trouble> {
     for scenario in scenario::all(options, &month) {
         let results = contest::hold(&scenario, options, &month, peers.as_ref())?;
         report.add_contest(&scenario, results);
+    }
+    if options.wants(Piece::Signing) {
+        report.add_signing(signing::measure(options, &month)?);
     }
     if options.wants(Piece::HttpExport) {
         report.add_http_exports(runtime.block_on(http_export::measure(options, &month))?);

@@ -8,9 +8,12 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
+use tollbook_kit::secret::Secret;
 use tollbook_model::dataset::Dataset;
-use tollbook_model::export::{ExportRequest, Proof};
+use tollbook_model::export::{ExportRequest, Proof, Signing};
 use tollbook_model::format::ExportFormat;
+use tollbook_model::jws::{JwsKey, SEED_BYTES};
 use tollbook_model::ports::{DataPlane, ExportRows};
 use tollbook_model::privacy::normal_form;
 use tollbook_model::schema::Schema;
@@ -39,6 +42,9 @@ pub(crate) struct OneExport {
     /// Only calls to this number.
     #[arg(long)]
     pub(crate) did: Option<String>,
+    /// What is signed.
+    #[arg(long, default_value = "none")]
+    pub(crate) sign: String,
 }
 
 /// What one export took, by Tollbook or by a peer.
@@ -108,6 +114,11 @@ fn request(one: &OneExport, store: &Store) -> Result<ExportRequest, Trouble> {
         (Some(from), Some(to)) => TimeRange::new(from, to).ok_or("an empty range")?,
         _ => TimeRange::all(),
     };
+    let proof = match Signing::from_name(&one.sign).ok_or("no such way to sign")? {
+        Signing::None => Proof::None,
+        Signing::Manifest => Proof::Digests,
+        Signing::Records => Proof::Signatures(Arc::new(JwsKey::from_seed(&Secret::new([1; SEED_BYTES])))),
+    };
     let number =
         |did: &String| Filter { field: FilterField::DidNumber, values: vec![normal_form(did).into_owned()] };
     Ok(ExportRequest {
@@ -124,6 +135,6 @@ fn request(one: &OneExport, store: &Store) -> Result<ExportRequest, Trouble> {
         format,
         formula_guard: false,
         schema_id: "bench".to_owned(),
-        proof: Proof::None,
+        proof,
     })
 }

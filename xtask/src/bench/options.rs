@@ -48,6 +48,8 @@ pub(crate) enum Piece {
     Ndjson,
     /// One day, and one number over the month.
     Filtered,
+    /// What signing costs.
+    Signing,
     /// Exports over HTTP.
     HttpExport,
     /// Records in, over HTTP.

@@ -8,6 +8,7 @@ use super::http_ingest::Ingest;
 use super::month::{Facts, Month};
 use super::options::{Options, bench_folder};
 use super::scenario::Scenario;
+use super::signing::Signed;
 use super::storage::Storage;
 use super::{Trouble, store};
 use serde::Serialize;
@@ -24,6 +25,7 @@ pub(crate) struct Report {
     month: Facts,
     storage: Option<Storage>,
     contests: Vec<Contest>,
+    signing: Vec<Signed>,
     downloads: Vec<Download>,
     ingest: Option<Ingest>,
 }
@@ -47,6 +49,7 @@ impl Report {
             month: month.facts.clone(),
             storage: None,
             contests: Vec::new(),
+            signing: Vec::new(),
             downloads: Vec::new(),
             ingest: None,
         }
@@ -61,6 +64,11 @@ impl Report {
     pub(crate) fn add_contest(&mut self, scenario: &Scenario, contenders: Vec<Contender>) {
         let (name, format) = (scenario.name(), scenario.format.name());
         self.contests.push(Contest { name, format, contenders, scenario: scenario.clone() });
+    }
+
+    /// Adds what signing costs.
+    pub(crate) fn add_signing(&mut self, signing: Vec<Signed>) {
+        self.signing = signing;
     }
 
     /// Adds exports over HTTP.
@@ -100,6 +108,9 @@ impl Report {
         }
         for contest in &self.contests {
             push_contest(&mut text, contest, *rows)?;
+        }
+        if !self.signing.is_empty() {
+            push_signing(&mut text, &self.signing)?;
         }
         if !self.downloads.is_empty() {
             push_downloads(&mut text, &self.downloads)?;
@@ -221,6 +232,23 @@ fn push_verdicts(text: &mut String, contest: &Contest, ours: &Contender) -> Resu
             goals::MOST_FIRST_BYTE_SECONDS * 1e3,
             verdict(first.median < goals::MOST_FIRST_BYTE_SECONDS),
             second * 1e3,
+        )?;
+    }
+    Ok(())
+}
+
+fn push_signing(text: &mut String, signing: &[Signed]) -> Result<(), Trouble> {
+    let unsigned = signing.first().ok_or("no figure without signatures")?;
+    writeln!(text, "\n## Signing: day ndjson\n")?;
+    writeln!(text, "| sign | s (min..max, n) | CPU s | MB | × unsigned |")?;
+    writeln!(text, "|---|---:|---:|---:|---:|")?;
+    for Signed { sign, seconds, cpu_seconds, bytes } in signing {
+        let Spread { median, min, max, runs } = seconds;
+        let (cpu, size) = (cpu_seconds.median, megabytes(*bytes));
+        let ratio = median / unsigned.seconds.median;
+        writeln!(
+            text,
+            "| {sign} | {median:.3} ({min:.3}..{max:.3}, {runs}) | {cpu:.2} | {size:.1} | {ratio:.2} |"
         )?;
     }
     Ok(())

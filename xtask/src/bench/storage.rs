@@ -10,6 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use tollbook_columns::parquet_file::{PartFile, PartSource};
+use tollbook_model::export::Signing;
 use tollbook_model::format::ExportFormat;
 use tollbook_store::blob::{Blobs, DirectoryBlobs};
 
@@ -109,7 +110,7 @@ fn control_bytes(folder: &Path) -> Result<u64, Trouble> {
 fn csv_bytes(options: &Options, month: &Month) -> Result<u64, Trouble> {
     let scenario = Scenario { what: "month", format: ExportFormat::Csv, range_ms: None, did: None };
     let out = options.out.join(format!("tollbook-bench-{}-storage.csv", std::process::id()));
-    let taken = contest::own_export(&scenario, month, &out)?;
+    let taken = contest::own_export(&scenario, month, &out, Signing::None)?;
     fs::remove_file(out)?;
     Ok(taken.bytes)
 }
