@@ -6,13 +6,13 @@
 
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tollbook_kit::clock::Clock;
 use tollbook_kit::fault::{Code, Fault};
-use tollbook_kit::rate::FixedWindows;
+use tollbook_kit::rate::{FixedWindows, one_client};
 
 /// Failures within a window, per user name and per address (`omilia.md` section 2.3).
 pub(crate) const MOST_FAILURES: u32 = 10;
@@ -56,7 +56,8 @@ impl LoginThrottle {
     /// `rate_limited` until the window ends; `unavailable` when attempts under way do not come to their ends.
     pub(crate) async fn begin(&self, username: &str, address: Option<IpAddr>) -> Result<Attempt<'_>, Fault> {
         let name = Counted::Name(Sha256::digest(username.as_bytes()).into());
-        let counted: Vec<Counted> = address.map(counted_as).into_iter().chain([name]).collect();
+        let counted: Vec<Counted> =
+            address.map(|address| Counted::Address(one_client(address))).into_iter().chain([name]).collect();
         let admitted = tokio::time::timeout(self.patience, self.admit(&counted)).await;
         admitted.unwrap_or_else(|_| {
             Err(Fault::new(Code::Unavailable, "logins take too long; try again in a moment")
@@ -130,17 +131,6 @@ impl Drop for Attempt<'_> {
         drop(under_way);
         self.throttle.ended.notify_waiters();
     }
-}
-
-/// IPv4 addresses count alone, IPv6 addresses by their /64: whoever has one of those has them all.
-fn counted_as(address: IpAddr) -> Counted {
-    Counted::Address(match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = u128::from(address) & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from(network))
-        }
-        address => address,
-    })
 }
 
 fn refused(wait: Duration) -> Fault {
