@@ -8,8 +8,8 @@ use crate::rights::Rights;
 use crate::sources::unknown_source;
 use crate::tenants::TenantDirectory;
 use bytes::Bytes;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tollbook_kit::clock::Clock;
@@ -27,6 +27,8 @@ use tollbook_model::tenant::{Tenant, TenantName, TenantState};
 const TURN_PATIENCE: Duration = Duration::from_secs(30);
 /// A source's last sign of life is noted at most this often: it would cost a transaction per request.
 const SEEN_EVERY: Duration = Duration::from_secs(5);
+/// Sources whose notes are counted; with more that send at once, some are noted more often.
+const MOST_SEEN: usize = 65_536;
 /// How long a tenant's stored bytes are remembered: what arrives meanwhile is how far it can go beyond its quota.
 const STORED_BYTES_LIFE: Duration = Duration::from_secs(5);
 const MOST_STORED_BYTES: usize = 1024;
@@ -89,7 +91,7 @@ pub struct Ingest {
     stored_bytes: Arc<dyn StoredBytes>,
     clock: Arc<dyn Clock>,
     readers: Arc<Semaphore>,
-    seen: Mutex<HashMap<(TenantName, String), Duration>>,
+    seen: Remembered<(TenantName, String), ()>,
     known_bytes: Remembered<TenantName, u64>,
 }
 
@@ -106,7 +108,7 @@ impl Ingest {
         let readers = Arc::new(Semaphore::new(cores));
         let known_bytes = Remembered::new(clock.clone(), STORED_BYTES_LIFE, MOST_STORED_BYTES);
         let IngestPorts { intake, connectors, sources, stored_bytes } = ports;
-        let seen = Mutex::default();
+        let seen = Remembered::new(clock.clone(), SEEN_EVERY, MOST_SEEN);
         Self { rights, tenants, intake, connectors, sources, stored_bytes, clock, readers, seen, known_bytes }
     }
 
@@ -214,14 +216,14 @@ impl Ingest {
     }
 
     async fn note_seen(&self, caller: &Caller, pbx_alias: &str, at_ms: i64) {
-        let now = self.clock.monotonic();
-        {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            let due = seen.entry((caller.tenant.clone(), pbx_alias.to_owned())).or_insert(now);
-            if now < *due {
-                return;
-            }
-            *due = now + SEEN_EVERY;
+        let mut due = false;
+        let note = async {
+            due = true;
+            Ok::<_, Infallible>(Some(()))
+        };
+        let Ok(_) = self.seen.find((caller.tenant.clone(), pbx_alias.to_owned()), note).await;
+        if !due {
+            return;
         }
         // The records are durable: that this note fails must not make the sender send them again.
         if let Err(fault) = self.sources.seen(&caller.tenant, pbx_alias, at_ms).await {

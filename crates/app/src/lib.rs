@@ -5,6 +5,7 @@
 //! to all of them.
 
 pub mod audit;
+mod changes;
 pub mod datasets;
 pub mod exports;
 pub mod identity;

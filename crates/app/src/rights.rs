@@ -73,6 +73,7 @@ impl Rights {
         let Some(tenant) = identity.own_tenant() else { return refusal };
         let entry = AuditEntry {
             tenant: tenant.clone(),
+            home: None,
             at_ms: self.clock.now_ms(),
             actor: identity.actor().clone(),
             actor_role: identity.role(),

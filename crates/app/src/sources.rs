@@ -3,6 +3,7 @@
 //! What the settings of a kind mean is known to its connector alone.
 
 use crate::rights::Rights;
+use crate::settings::invalid;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -14,6 +15,9 @@ use tollbook_model::audit::{AuditEntry, AuditObject, Outcome};
 use tollbook_model::ports::{ConnectorRegistry, Sources};
 use tollbook_model::source::{ALIAS_BYTES, Source, is_alias};
 use uuid::Uuid;
+
+/// Most sources of one tenant.
+pub const MOST_SOURCES: usize = 1000;
 
 /// The configured sources of tenants.
 pub struct SourceSettings {
@@ -48,7 +52,8 @@ impl SourceSettings {
     /// Creates or changes a source. `definition` holds `kind`, optionally `enabled`, and the settings of that kind.
     ///
     /// # Errors
-    /// `forbidden`; `invalid`, naming everything that is wrong; `storage_full`, `unavailable` or `internal`.
+    /// `forbidden`; `invalid`, naming everything that is wrong; `conflict` when it would be new and the tenant has
+    /// [`MOST_SOURCES`], or the tenant is closed; `storage_full`, `unavailable` or `internal`.
     pub async fn put(
         &self,
         caller: &Caller,
@@ -121,6 +126,11 @@ impl SourceSettings {
         checked: Checked,
         known: Option<&Source>,
     ) -> Result<Source, Fault> {
+        if known.is_none() && self.sources.list(&caller.tenant).await?.len() >= MOST_SOURCES {
+            let words =
+                format!("the tenant has {MOST_SOURCES} sources; remove some that are not needed any more");
+            return Err(Fault::new(Code::Conflict, words));
+        }
         let source = Source {
             id: known.map_or_else(|| self.ids.next_id(), |known| known.id),
             pbx_alias: pbx_alias.to_owned(),
@@ -201,10 +211,6 @@ impl Checked {
     fn describes(&self, known: &Source) -> bool {
         known.kind == self.kind && known.enabled == self.enabled && known.settings == self.settings
     }
-}
-
-fn invalid(name: &str, reason: impl Into<String>) -> Detail {
-    Detail { name: name.into(), reason: reason.into(), kind: InvalidKind::InvalidParameter }
 }
 
 /// What is said of a source that is not there.

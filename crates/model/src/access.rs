@@ -180,7 +180,8 @@ pub struct Caller {
     pub role: Role,
     /// Who it is.
     pub actor: Actor,
-    /// What limits and quotas count by: the token, the login session, or a stand-in for an outside subject.
+    /// What limits and quotas count by: the token, the user, however often he logs in, or a stand-in for an outside
+    /// subject.
     pub credential: Uuid,
     /// The address of the request, if there is one.
     pub address: Option<IpAddr>,
@@ -207,7 +208,8 @@ impl Caller {
         ))
     }
 
-    /// What the audit log of his own tenant says when he has done, or tried, this.
+    /// What the audit log of his own tenant says when he has done, or tried, this. For what he does to another tenant,
+    /// see [`AuditEntry::about`].
     pub fn entry(
         &self,
         at_ms: i64,
@@ -217,6 +219,7 @@ impl Caller {
     ) -> AuditEntry {
         AuditEntry {
             tenant: self.tenant.clone(),
+            home: None,
             at_ms,
             actor: self.actor.clone(),
             actor_role: (self.actor != Actor::System).then_some(self.role),

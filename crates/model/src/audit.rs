@@ -71,6 +71,9 @@ impl AuditObject {
 pub struct AuditEntry {
     /// Whose chain.
     pub tenant: TenantName,
+    /// The actor's own tenant, where he acted on another one: what is told to its chain is
+    /// [`AuditEntry::told_at_home`].
+    pub home: Option<TenantName>,
     /// When, in milliseconds.
     pub at_ms: i64,
     /// Who.
@@ -90,6 +93,33 @@ pub struct AuditEntry {
 }
 
 impl AuditEntry {
+    /// The same entry for the chain of the tenant that was acted on. Where that is not the actor's own, his own is told,
+    /// too: it remembers what he did when the other one is erased.
+    #[must_use]
+    pub fn about(mut self, tenant: &TenantName) -> Self {
+        if self.tenant != *tenant {
+            self.home = Some(std::mem::replace(&mut self.tenant, tenant.clone()));
+        }
+        self
+    }
+
+    /// What the chain of the actor's own tenant is told, where he acted on another one: its object is that tenant, and
+    /// what it was about there is told in the reason.
+    pub fn told_at_home(&self) -> Option<Self> {
+        let home = self.home.clone()?;
+        let mut entry = Self { tenant: home, home: None, ..self.clone() };
+        if let Some(thing) = entry.object.replace(AuditObject::new("tenant", &self.tenant))
+            && thing.kind != "tenant"
+        {
+            let thing = format!("{} {}", thing.kind, thing.id);
+            return Some(match &self.reason {
+                Some(reason) => entry.because(&format!("{thing}, {reason}")),
+                None => entry.because(&thing),
+            });
+        }
+        Some(entry)
+    }
+
     /// The same entry with a reason, cut at its bound.
     #[must_use]
     pub fn because(mut self, reason: &str) -> Self {
@@ -218,9 +248,27 @@ mod tests {
     }
 
     #[test]
-    fn every_member_counts() {
-        let entry = AuditEntry {
+    fn what_is_done_to_another_tenant_is_told_at_home_with_its_name() {
+        let acme = TenantName::parse("acme").unwrap();
+        let entry = |kind, id: &str| AuditEntry { object: Some(AuditObject::new(kind, id)), ..entry() };
+        assert!(entry("token", "7").about(&TenantName::default_tenant()).told_at_home().is_none());
+        let about = entry("token", "7").because("with the role admin").about(&acme);
+        assert_eq!((&about.tenant, about.object.as_ref().unwrap().kind), (&acme, "token"));
+        let told = about.told_at_home().unwrap();
+        assert_eq!((told.tenant, told.home), (TenantName::default_tenant(), None));
+        assert_eq!(told.object, Some(AuditObject::new("tenant", "acme")));
+        assert_eq!(told.reason.as_deref(), Some("token 7, with the role admin"));
+        let told = entry("tenant", "acme").because("why").about(&acme).told_at_home().unwrap();
+        assert_eq!(
+            (told.object, told.reason.as_deref()),
+            (Some(AuditObject::new("tenant", "acme")), Some("why"))
+        );
+    }
+
+    fn entry() -> AuditEntry {
+        AuditEntry {
             tenant: TenantName::default_tenant(),
+            home: None,
             at_ms: 5,
             actor: Actor::System,
             actor_role: Some(Role::Admin),
@@ -229,8 +277,12 @@ mod tests {
             object: Some(AuditObject::new("token", 7)),
             outcome: Outcome::Denied,
             reason: None,
-        };
-        let record = entry.because(&"é".repeat(600)).chained(3, [1; 32]);
+        }
+    }
+
+    #[test]
+    fn every_member_counts() {
+        let record = entry().because(&"é".repeat(600)).chained(3, [1; 32]);
         assert_eq!(record.reason.as_ref().unwrap().chars().count(), REASON_CHARACTERS);
         assert_eq!(record.hash, record.computed_hash());
         let changes: [fn(&mut AuditRecord); 11] = [

@@ -9,6 +9,8 @@ use uuid::Uuid;
 pub const USERNAME_BYTES: usize = 128;
 /// Length of a password in bytes, from and to.
 pub const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 10..=256;
+/// Most sessions of one user or token. Beginning one more ends the oldest.
+pub const MOST_SESSIONS: usize = 100;
 
 /// A person who can log in: of one tenant, in one role. User names are unique in the whole instance, as a login names
 /// no tenant; they are compared in lower case.
@@ -47,6 +49,8 @@ pub struct UserCredentials {
     pub password_hash: Secret<String>,
     /// The key of one-time passwords (RFC 6238), where there is a second factor.
     pub second_factor: Option<Secret<Vec<u8>>>,
+    /// The time step of the last one-time password of that key that let him in: this one and earlier ones are used up.
+    pub last_step: Option<i64>,
 }
 
 /// Whose session it is.
@@ -69,6 +73,17 @@ pub struct Session {
     pub created_at_ms: i64,
     /// From when on it is over, in milliseconds.
     pub expires_at_ms: i64,
+}
+
+/// A session to be begun.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// The session.
+    pub session: Session,
+    /// SHA-256 of its refresh token, if it has one.
+    pub refresh_hash: Option<[u8; 32]>,
+    /// The time step of the one-time password that was shown for it, if one was.
+    pub step: Option<i64>,
 }
 
 /// A session with what its user or token is now.

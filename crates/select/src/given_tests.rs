@@ -349,6 +349,7 @@ async fn an_exported_chain_can_be_computed_again() {
         .map(|seq| {
             let entry = AuditEntry {
                 tenant: TenantName::default_tenant(),
+                home: None,
                 at_ms: NOW_MS + seq.cast_signed() * 61,
                 actor: Actor::System,
                 actor_role: (seq % 2 == 0).then_some(Role::Admin),

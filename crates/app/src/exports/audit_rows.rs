@@ -105,6 +105,7 @@ mod tests {
     fn a_row_holds_what_its_hash_was_made_of() {
         let entry = AuditEntry {
             tenant: TenantName::default_tenant(),
+            home: None,
             at_ms: 1_767_603_600_000,
             actor: Actor::System,
             actor_role: Some(Role::Admin),

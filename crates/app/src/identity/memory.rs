@@ -1,9 +1,11 @@
-//! What was looked up of credentials lately, and the handle by which changes make it forgotten.
+//! What was looked up of credentials lately, and the road of changes that make it forgotten.
 
+use crate::changes::Changes;
 use crate::remembered::Remembered;
 use std::sync::Arc;
 use std::time::Duration;
 use tollbook_kit::clock::Clock;
+use tollbook_kit::fault::Fault;
 use tollbook_model::tenant::TenantName;
 use tollbook_model::token::Token;
 use tollbook_model::user::LiveSession;
@@ -26,6 +28,7 @@ struct Memories {
     tokens: Remembered<[u8; 32], Token>,
     sessions: Remembered<Uuid, HeldSession>,
     tenants: Remembered<TenantName, i64>,
+    changes: Changes,
 }
 
 impl RememberedIdentities {
@@ -34,6 +37,7 @@ impl RememberedIdentities {
             tokens: Remembered::new(clock.clone(), LIFE, MOST_CREDENTIALS),
             sessions: Remembered::new(clock.clone(), LIFE, MOST_CREDENTIALS),
             tenants: Remembered::new(clock.clone(), LIFE, MOST_TENANTS),
+            changes: Changes::default(),
         }))
     }
 
@@ -44,11 +48,29 @@ impl RememberedIdentities {
         self.0.tenants.forget_all();
     }
 
-    /// Forgets everything when the guard is dropped. Taken before a change is asked for, it also works when whoever asked
-    /// does not wait for the answer.
-    #[must_use = "it forgets when it is dropped"]
-    pub(crate) fn forget_when_done(&self) -> ForgetWhenDone {
-        ForgetWhenDone(self.clone())
+    /// Carries a change of a token, a user or a session to its end, whether or not whoever asked for it waits, and then
+    /// forgets everything, also when it failed: whether it was stored is not known then. A look-up that begins later sees
+    /// the change.
+    ///
+    /// # Errors
+    /// Those of the change.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = Result<T, Fault>> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let forget = ForgetWhenDone(self.clone());
+        self.0
+            .changes
+            .carry(async move {
+                let _forget = forget;
+                change.await
+            })
+            .await
+    }
+
+    /// What carries changes to their ends, for those that have more to forget, or less.
+    pub(crate) fn changes(&self) -> &Changes {
+        &self.0.changes
     }
 
     /// Tokens by their hashes.
@@ -68,7 +90,7 @@ impl RememberedIdentities {
 }
 
 /// Forgets what is remembered of identities when it is dropped.
-pub(crate) struct ForgetWhenDone(RememberedIdentities);
+struct ForgetWhenDone(RememberedIdentities);
 
 impl Drop for ForgetWhenDone {
     fn drop(&mut self) {

@@ -5,9 +5,11 @@
 
 mod memory;
 mod outside;
+mod served;
 mod uses;
 
 pub(crate) use memory::RememberedIdentities;
+pub(crate) use served::ServedTenants;
 
 use crate::logins::{AccessClaims, AccessTokens, subject};
 use crate::signing_keys::SigningKeyRing;
@@ -24,8 +26,8 @@ use tollbook_kit::fault::{Code, Fault};
 use tollbook_kit::ids::IdSource;
 use tollbook_kit::supervise::{OnError, Supervisor};
 use tollbook_model::access::{Actor, Caller, Role};
-use tollbook_model::ports::{Sessions, Tenants, TokenIssuer, Tokens};
-use tollbook_model::tenant::{Tenant, TenantName, TenantState};
+use tollbook_model::ports::{Sessions, TokenIssuer, Tokens};
+use tollbook_model::tenant::TenantName;
 use tollbook_model::token::Token;
 use tollbook_model::user::SessionHolder;
 use uses::TokenUses;
@@ -38,7 +40,7 @@ const MOST_JWT_BYTES: usize = 32 << 10;
 pub struct Identities {
     tokens: Arc<dyn Tokens>,
     sessions: Arc<dyn Sessions>,
-    tenants: Arc<dyn Tenants>,
+    tenants: ServedTenants,
     issuer: Option<Arc<dyn TokenIssuer>>,
     auth: AuthConfig,
     clock: Arc<dyn Clock>,
@@ -53,7 +55,7 @@ impl Identities {
         Self {
             tokens: ports.tokens.clone(),
             sessions: ports.sessions.clone(),
-            tenants: ports.tenants.clone(),
+            tenants: ServedTenants::new(ports, remembered.clone()),
             issuer: ports.issuer.clone(),
             auth: ports.auth.clone(),
             clock: ports.clock.clone(),
@@ -96,7 +98,7 @@ impl Identities {
     }
 
     async fn holder_of(&self, token: Token, from: Option<IpAddr>) -> Result<Identity, Fault> {
-        if !token.is_usable(self.clock.now_ms(), from) || !self.serves(&token.tenant).await? {
+        if !token.is_usable(self.clock.now_ms(), from) || !self.tenants.serves(&token.tenant).await? {
             return Err(refused());
         }
         self.uses.used(token.id).await;
@@ -115,14 +117,14 @@ impl Identities {
         let (live, token) = held.ok_or_else(refused)?;
         let now_ms = self.clock.now_ms();
         let lives = now_ms < live.session.expires_at_ms && subject(live.session.holder) == claims.subject;
-        if !lives || !self.serves(&live.tenant).await? {
+        if !lives || !self.tenants.serves(&live.tenant).await? {
             return Err(refused());
         }
         let (actor, credential) = match (live.session.holder, token) {
-            (SessionHolder::User(id), _) => (Actor::User(id), live.session.id),
+            // Limits count by the user or token: logging in or exchanging it again must not begin a new count.
+            (SessionHolder::User(id), _) => (Actor::User(id), id),
             (SessionHolder::Token(id), Some(token)) if token.is_usable(now_ms, from) => {
                 self.uses.used(id).await;
-                // Limits count by the token: exchanging it again must not begin a new count.
                 (Actor::Token(id), id)
             }
             (SessionHolder::Token(_), _) => return Err(refused()),
@@ -153,7 +155,7 @@ impl Identities {
         let credential = outside::stand_in(issuer.issuer(), subject);
         let mut tenants = Vec::new();
         for name in outside::groups(&claims, &self.auth.group_claims) {
-            if self.serves(&name).await? {
+            if self.tenants.serves(&name).await? {
                 tenants.push(name);
             }
         }
@@ -164,27 +166,6 @@ impl Identities {
             role: outside::role(&claims, &self.auth.role_claims),
             tenants,
         })
-    }
-
-    /// Is there such a tenant whose time is not over?
-    async fn serves(&self, name: &TenantName) -> Result<bool, Fault> {
-        // That there is none is remembered too, as a tenant without time: a subject may have many groups that are no
-        // tenants. When one is created, this is forgotten.
-        let look_up = async {
-            let found = self.tenants.find(name).await?;
-            Ok::<_, Fault>(Some(found.as_ref().map_or(i64::MIN, served_until_ms)))
-        };
-        let until_ms = self.remembered.tenants().find(name.clone(), look_up).await?;
-        Ok(until_ms.is_some_and(|until_ms| self.clock.now_ms() < until_ms))
-    }
-}
-
-/// Until when credentials of the tenant are taken: while it closes, exports still work.
-fn served_until_ms(tenant: &Tenant) -> i64 {
-    match tenant.state {
-        TenantState::Open => i64::MAX,
-        TenantState::Closing { ends_at_ms } => ends_at_ms,
-        TenantState::Closed => i64::MIN,
     }
 }
 
@@ -242,7 +223,7 @@ impl Identity {
         self.caller_of(tenant, "the credential is not good for this group; use one that is")
     }
 
-    /// What limits count by: the token, the login session, or a stand-in for an outside subject.
+    /// What limits count by: the token, the user, or a stand-in for an outside subject.
     pub fn credential(&self) -> Uuid {
         self.credential
     }

@@ -50,7 +50,8 @@ pub(super) fn role(claims: &Map<String, Value>, paths: &[String]) -> Option<Role
     words.filter_map(|word| ROLE_WORDS.iter().find(|(known, _)| *known == word).map(|(_, role)| *role)).max()
 }
 
-/// What stands for a subject where an id is needed: the same in every process, and not guessable from a number.
+/// What stands for a subject where an id is needed: the same in every process and for good. It does not show the subject,
+/// but is no secret of it: whoever has a guess, such as each number of a range, can check it.
 pub(super) fn stand_in(issuer: &str, subject: &str) -> Uuid {
     let mut digest = Sha256::new();
     digest.update(issuer);

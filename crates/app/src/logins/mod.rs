@@ -14,11 +14,10 @@ pub(crate) use one_time::{KEY_BYTES as ONE_TIME_KEY_BYTES, otpauth_uri};
 pub(crate) use password::PasswordHashing;
 
 use crate::Ports;
-use crate::identity::RememberedIdentities;
+use crate::identity::{RememberedIdentities, ServedTenants};
 use crate::signing_keys::SigningKeyRing;
 use crate::tokens::{REFRESH_TOKEN, hash_of, is_token, make};
 use access_tokens::LIFE;
-use one_time::OneTimePasswords;
 use serde_json::Value;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,9 +29,11 @@ use tollbook_kit::ids::{IdSource, Randomness};
 use tollbook_kit::secret::Secret;
 use tollbook_model::access::{Actor, Role};
 use tollbook_model::audit::{AuditEntry, AuditObject, Outcome};
-use tollbook_model::ports::{AuditLog, KeyPurpose, Sessions, Tenants, Tokens, Users};
+use tollbook_model::ports::{AuditLog, KeyPurpose, Sessions, Tokens, Users};
 use tollbook_model::tenant::TenantName;
-use tollbook_model::user::{LiveSession, Session, SessionHolder, User, UserCredentials, is_username};
+use tollbook_model::user::{
+    LiveSession, NewSession, Session, SessionHolder, User, UserCredentials, is_username,
+};
 use uuid::Uuid;
 
 /// How long a login lasts (`omilia.md` section 2.3): refreshing does not prolong it.
@@ -71,7 +72,7 @@ pub struct Grant {
 pub struct Logins {
     users: Arc<dyn Users>,
     tokens: Arc<dyn Tokens>,
-    tenants: Arc<dyn Tenants>,
+    tenants: ServedTenants,
     sessions: Arc<dyn Sessions>,
     audit_log: Arc<dyn AuditLog>,
     clock: Arc<dyn Clock>,
@@ -80,16 +81,16 @@ pub struct Logins {
     keys: Arc<SigningKeyRing>,
     access_tokens: AccessTokens,
     passwords: Arc<PasswordHashing>,
-    one_time: OneTimePasswords,
     throttle: LoginThrottle,
     remembered: RememberedIdentities,
 }
 
 /// What became of a name and a password.
 enum Judged {
-    Good(User, UserCredentials),
+    /// With the time step of the one-time password, where one was needed.
+    Good(User, UserCredentials, Option<i64>),
     /// The entry says of whom and why, as far as that is known.
-    Bad(AuditEntry),
+    Bad(Box<AuditEntry>),
 }
 
 impl Logins {
@@ -103,7 +104,7 @@ impl Logins {
         Self {
             users: ports.users.clone(),
             tokens: ports.tokens.clone(),
-            tenants: ports.tenants.clone(),
+            tenants: ServedTenants::new(ports, remembered.clone()),
             sessions: ports.sessions.clone(),
             audit_log: ports.audit_log.clone(),
             clock: ports.clock.clone(),
@@ -112,13 +113,12 @@ impl Logins {
             ids,
             keys,
             passwords,
-            one_time: OneTimePasswords::default(),
             throttle: LoginThrottle::new(&ports.clock),
             remembered,
         }
     }
 
-    /// Begins a session for a user. A failure is in the audit log before it is answered, and costs the same whether
+    /// Begins a session for a user. He keeps a hundred: one more ends the oldest. A failure is in the audit log before it is answered, and costs the same whether
     /// there is such a user or not.
     ///
     /// # Errors
@@ -128,14 +128,19 @@ impl Logins {
     pub async fn log_in(&self, login: PasswordLogin) -> Result<Grant, Fault> {
         let username = login.username.to_lowercase();
         let attempt = self.throttle.begin(&username, login.address).await?;
-        match self.judge(&username, &login).await {
-            Ok(Judged::Good(user, credentials)) => {
-                attempt.does_not_count();
-                self.let_in(user, &credentials, &login).await
-            }
-            Ok(Judged::Bad(entry)) => {
-                self.audit_log.append(vec![entry]).await?;
+        let outcome = match self.judge(&username, &login).await {
+            Ok(Judged::Good(user, credentials, step)) => self.let_in(user, &credentials, step, &login).await,
+            Ok(Judged::Bad(entry)) => Ok(Err(entry)),
+            Err(fault) => Err(fault),
+        };
+        match outcome {
+            Ok(Err(entry)) => {
+                self.audit_log.append(vec![*entry]).await?;
                 Err(refused())
+            }
+            Ok(Ok(grant)) => {
+                attempt.does_not_count();
+                Ok(grant)
             }
             Err(fault) => {
                 attempt.does_not_count();
@@ -148,23 +153,18 @@ impl Logins {
     ///
     /// # Errors
     /// `unauthenticated`; `unavailable` or `internal`.
-    pub async fn refresh(
-        &self,
-        issuer: String,
-        client: String,
-        refresh_token: &str,
-        _address: Option<IpAddr>,
-    ) -> Result<Grant, Fault> {
+    pub async fn refresh(&self, issuer: String, client: String, refresh_token: &str) -> Result<Grant, Fault> {
         let live = self.session_of(refresh_token).await?.ok_or_else(refused)?;
         let now_ms = self.clock.now_ms();
-        if left(&live.session, now_ms).is_zero() || !self.serves(&live.tenant).await? {
+        if left(&live.session, now_ms).is_zero() || !self.tenants.serves(&live.tenant).await? {
             return Err(refused());
         }
         let refresh = Some(Secret::new(refresh_token.to_owned()));
         Ok(self.grant(&live, (&issuer, &client), refresh, now_ms))
     }
 
-    /// A short session for whoever holds an API token, without a refresh token.
+    /// A short session for whoever holds an API token, without a refresh token. Of one token a hundred are kept: one more
+    /// ends the oldest, and its access token.
     ///
     /// # Errors
     /// `unauthenticated`; `storage_full`, `unavailable` or `internal`.
@@ -177,12 +177,14 @@ impl Logins {
     ) -> Result<Grant, Fault> {
         let token = if is_token(secret) { self.tokens.by_hash(hash_of(secret)).await? } else { None };
         let token = token.ok_or_else(refused)?;
-        if !token.is_usable(self.clock.now_ms(), address) || !self.serves(&token.tenant).await? {
+        if !token.is_usable(self.clock.now_ms(), address) || !self.tenants.serves(&token.tenant).await? {
             return Err(refused());
         }
         let session = self.new_session(SessionHolder::Token(token.id), LIFE);
         let live = LiveSession { session, tenant: token.tenant, role: token.role, name: token.name };
-        self.open(&live, None, address).await?;
+        // The token is gone since it was looked up.
+        let opened = self.open(&live, None, None, address).await;
+        opened.map_err(|fault| if fault.code() == Code::NotFound { refused() } else { fault })?;
         let opened_at_ms = live.session.created_at_ms;
         Ok(self.grant(&live, (&issuer, &client), None, opened_at_ms))
     }
@@ -193,8 +195,8 @@ impl Logins {
     /// `storage_full`, `unavailable` or `internal`.
     pub async fn log_out(&self, refresh_token: &str, address: Option<IpAddr>) -> Result<(), Fault> {
         let Some(live) = self.session_of(refresh_token).await? else { return Ok(()) };
-        let _forget = self.remembered.forget_when_done();
-        self.sessions.close(live.session.id, self.entry(&live, "logout", address)).await.map(drop)
+        let (sessions, entry) = (self.sessions.clone(), self.entry(&live, "logout", address));
+        self.remembered.change(async move { sessions.close(live.session.id, entry).await.map(drop) }).await
     }
 
     /// The public keys of our access tokens, as a JWK Set.
@@ -211,6 +213,7 @@ impl Logins {
         let Some((user, credentials)) = known else {
             let nobody = AuditEntry {
                 tenant: TenantName::default_tenant(),
+                home: None,
                 at_ms: self.clock.now_ms(),
                 actor: Actor::System,
                 actor_role: None,
@@ -220,45 +223,55 @@ impl Logins {
                 outcome: Outcome::Denied,
                 reason: None,
             };
-            return Ok(Judged::Bad(nobody.because("there is no user of that name")));
+            return Ok(Judged::Bad(Box::new(nobody.because("there is no user of that name"))));
         };
-        let wrong =
-            if right { self.hindrance(&user, &credentials, login).await? } else { Some("wrong password") };
-        Ok(match wrong {
-            None => Judged::Good(user, credentials),
-            Some(reason) => Judged::Bad(self.failure(&user, login.address).because(reason)),
+        let step =
+            if right { self.look_closer(&user, &credentials, login).await? } else { Err("wrong password") };
+        Ok(match step {
+            Ok(step) => Judged::Good(user, credentials, step),
+            Err(reason) => Judged::Bad(self.failure(&user, login.address, reason)),
         })
     }
 
-    /// What else keeps a user out whose password is right.
-    async fn hindrance(
+    /// The time step of the one-time password of a user whose password is right, where he needs one; else why he is kept
+    /// out all the same.
+    async fn look_closer(
         &self,
         user: &User,
         credentials: &UserCredentials,
         login: &PasswordLogin,
-    ) -> Result<Option<&'static str>, Fault> {
+    ) -> Result<Result<Option<i64>, &'static str>, Fault> {
         if !user.enabled {
-            return Ok(Some("the user is disabled"));
+            return Ok(Err("the user is disabled"));
         }
-        if !self.serves(&user.tenant).await? {
-            return Ok(Some("the tenant is closed"));
+        if !self.tenants.serves(&user.tenant).await? {
+            return Ok(Err("the tenant is closed"));
         }
-        let Some(key) = &credentials.second_factor else { return Ok(None) };
+        let Some(key) = &credentials.second_factor else { return Ok(Ok(None)) };
         let code = login.otp.as_deref().unwrap_or_default();
-        let taken = self.one_time.take(user.id, key, code, self.clock.now_ms());
-        Ok((!taken).then_some("wrong, missing or used one-time password"))
+        let step = one_time::step_of(key, code, self.clock.now_ms());
+        // Taken once, and only after all before it. Of attempts side by side the catalog lets one in.
+        let unused = step.filter(|step| credentials.last_step.is_none_or(|last| last < *step));
+        Ok(unused.map(Some).ok_or("wrong, missing or used one-time password"))
     }
 
+    /// Begins the session of a user who was judged; else the entry of why that is too late.
     async fn let_in(
         &self,
         user: User,
         judged: &UserCredentials,
+        step: Option<i64>,
         login: &PasswordLogin,
-    ) -> Result<Grant, Fault> {
+    ) -> Result<Result<Grant, Box<AuditEntry>>, Fault> {
+        let too_late = "disabled, removed, or let in with the same one-time password, meanwhile";
+        let too_late = self.failure(&user, login.address, too_late);
         let session = self.new_session(SessionHolder::User(user.id), SESSION_LIFE);
         let live = LiveSession { session, tenant: user.tenant, role: user.role, name: user.username };
         let refresh = make(REFRESH_TOKEN, &*self.randomness);
-        self.open(&live, Some(&refresh), login.address).await?;
+        match self.open(&live, Some(&refresh), step, login.address).await {
+            Err(fault) if fault.code() == Code::NotFound => return Ok(Err(too_late)),
+            opened => opened?,
+        }
         // A change of his credentials ends the sessions that it finds. One that came while the old password was judged
         // found none: so the end of this one is ours.
         let now = self.users.by_username(&live.name).await?.map(|(_, credentials)| credentials);
@@ -270,20 +283,30 @@ impl Logins {
             return Err(refused());
         }
         let opened_at_ms = live.session.created_at_ms;
-        Ok(self.grant(&live, (&login.issuer, &login.client), Some(refresh), opened_at_ms))
+        Ok(Ok(self.grant(&live, (&login.issuer, &login.client), Some(refresh), opened_at_ms)))
     }
 
+    /// Stores a session. `not_found` when its holder is gone since he was looked up, or his one-time password used.
     async fn open(
         &self,
         live: &LiveSession,
         refresh: Option<&Secret<String>>,
+        step: Option<i64>,
         address: Option<IpAddr>,
     ) -> Result<(), Fault> {
         let refresh_hash = refresh.map(|refresh| hash_of(refresh.reveal()));
+        let new = NewSession { session: live.session.clone(), refresh_hash, step };
         let entry = self.entry(live, "login", address);
-        let opened = self.sessions.open(live.session.clone(), refresh_hash, entry).await;
-        // The user or token is gone since it was looked up.
-        opened.map_err(|fault| if fault.code() == Code::NotFound { refused() } else { fault })
+        let (sessions, remembered) = (self.sessions.clone(), self.remembered.clone());
+        let open = async move {
+            let opened = sessions.open(new, entry).await;
+            // As a rule nothing ends with it, and a crowd that logs in must not make everything be looked up anew.
+            if !matches!(opened, Ok(0)) {
+                remembered.forget_all();
+            }
+            opened.map(drop)
+        };
+        self.remembered.changes().carry(open).await
     }
 
     fn new_session(&self, holder: SessionHolder, life: Duration) -> Session {
@@ -319,12 +342,6 @@ impl Logins {
         self.sessions.by_refresh(hash_of(refresh_token)).await
     }
 
-    /// Is there such a tenant whose time is not over?
-    async fn serves(&self, name: &TenantName) -> Result<bool, Fault> {
-        let tenant = self.tenants.find(name).await?;
-        Ok(tenant.is_some_and(|tenant| !tenant.is_over(self.clock.now_ms())))
-    }
-
     /// The entry of something that was done with a session.
     fn entry(&self, live: &LiveSession, action: &'static str, address: Option<IpAddr>) -> AuditEntry {
         let actor = match live.session.holder {
@@ -336,9 +353,10 @@ impl Logins {
     }
 
     /// The entry of a failed login of a user.
-    fn failure(&self, user: &User, address: Option<IpAddr>) -> AuditEntry {
+    fn failure(&self, user: &User, address: Option<IpAddr>, reason: &str) -> Box<AuditEntry> {
         let what = ("login", AuditObject::new("user", user.id), Outcome::Denied);
-        self.told(user.tenant.clone(), Actor::User(user.id), user.role, address, what)
+        let entry = self.told(user.tenant.clone(), Actor::User(user.id), user.role, address, what);
+        Box::new(entry.because(reason))
     }
 
     fn told(
@@ -351,6 +369,7 @@ impl Logins {
     ) -> AuditEntry {
         AuditEntry {
             tenant,
+            home: None,
             at_ms: self.clock.now_ms(),
             actor,
             actor_role: Some(role),

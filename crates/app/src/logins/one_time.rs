@@ -1,15 +1,11 @@
 //! One-time passwords by time (RFC 6238): HMAC-SHA-1, six digits, steps of 30 s, as authenticator apps have them.
 //!
-//! Where a user's key is kept is the catalog's. Which steps were used is remembered by this process alone: a restart
-//! within a minute of a login forgets that its code was used.
+//! Where a user's key is kept, and which step he used last, is the catalog's.
 
 use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha1::Sha1;
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use tollbook_kit::secret::Secret;
-use uuid::Uuid;
 
 /// Length of a key in bytes: that of the digest (RFC 4226 section 4).
 pub(crate) const KEY_BYTES: usize = 20;
@@ -17,37 +13,15 @@ const STEP_MS: i64 = 30_000;
 const DIGITS: u32 = 6;
 /// Clocks of telephones may be wrong by this many steps.
 const SKEW: i64 = 1;
-/// From this many users on, those whose last code has long lapsed are forgotten.
-const SWEPT_FROM: usize = 1024;
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/// Judges one-time passwords, each good once.
-#[derive(Debug, Default)]
-pub(crate) struct OneTimePasswords {
-    /// The last step that each user logged in with.
-    used: Mutex<HashMap<Uuid, i64>>,
-}
-
-impl OneTimePasswords {
-    /// Is this the user's code now? Taking it uses it up, and with it every code before it.
-    pub(crate) fn take(&self, user: Uuid, key: &Secret<Vec<u8>>, code: &str, now_ms: i64) -> bool {
-        let now = now_ms.div_euclid(STEP_MS);
-        let Some(code) = read(code) else { return false };
-        let steps = (now - SKEW).max(0)..=now + SKEW;
-        // The newest that fits, without an early end: how long it takes must not tell which one it was.
-        let matching =
-            steps.fold(None, |found, step| if code_at(key, step) == code { Some(step) } else { found });
-        let Some(step) = matching else { return false };
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        if used.get(&user).is_some_and(|last| step <= *last) {
-            return false;
-        }
-        if used.len() >= SWEPT_FROM {
-            used.retain(|_, last| *last >= now - SKEW);
-        }
-        used.insert(user, step);
-        true
-    }
+/// The time step whose code this is, if it is one that is good now. Whether it was used is not looked at.
+pub(crate) fn step_of(key: &Secret<Vec<u8>>, code: &str, now_ms: i64) -> Option<i64> {
+    let now = now_ms.div_euclid(STEP_MS);
+    let code = read(code)?;
+    let steps = (now - SKEW).max(0)..=now + SKEW;
+    // The newest that fits, without an early end: how long it takes must not tell which one it was.
+    steps.fold(None, |found, step| if code_at(key, step) == code { Some(step) } else { found })
 }
 
 /// What an authenticator app reads the key from, usually as a QR code.
@@ -119,24 +93,14 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_good_for_three_steps_and_once() {
+    fn a_code_is_good_for_three_steps() {
         let text = |step| format!("{:06}", code_at(&rfc_key(), step));
-        let (user, now_ms) = (Uuid::from_u128(1), 100 * STEP_MS + 17);
+        let now_ms = 100 * STEP_MS + 17;
         for (step, good) in [(98, false), (99, true), (100, true), (101, true), (102, false)] {
-            assert_eq!(
-                OneTimePasswords::default().take(user, &rfc_key(), &text(step), now_ms),
-                good,
-                "{step}"
-            );
+            assert_eq!(step_of(&rfc_key(), &text(step), now_ms), good.then_some(step), "{step}");
         }
-        let codes = OneTimePasswords::default();
-        assert!(codes.take(user, &rfc_key(), &text(100), now_ms));
-        assert!(!codes.take(user, &rfc_key(), &text(100), now_ms), "used");
-        assert!(!codes.take(user, &rfc_key(), &text(99), now_ms), "older than a used one");
-        assert!(codes.take(Uuid::from_u128(2), &rfc_key(), &text(100), now_ms), "another user's");
-        assert!(codes.take(user, &rfc_key(), &text(101), now_ms));
         for bad in ["", "12345", "1234567", "12345x", "+12345", "１２３４５６"] {
-            assert!(!codes.take(user, &rfc_key(), bad, now_ms), "{bad}");
+            assert_eq!(step_of(&rfc_key(), bad, now_ms), None, "{bad}");
         }
     }
 

@@ -7,7 +7,7 @@ use crate::identity::RememberedIdentities;
 use crate::remembered::Remembered;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 use tollbook_kit::clock::Clock;
 use tollbook_kit::fault::{Code, Fault};
 use tollbook_kit::ids::Randomness;
@@ -19,18 +19,23 @@ use tollbook_model::tenant::{Tenant, TenantName, TenantState};
 
 /// How stale a tenant's settings may be when another process changed them.
 const TENANT_LIFE: Duration = Duration::from_secs(2);
-const MOST_TENANTS: usize = 256;
+const MOST_REMEMBERED: usize = 256;
+/// Most tenants of one instance, closed ones among them, as their names stay taken.
+pub const MOST_TENANTS: u64 = 10_000;
+/// How often readiness is asked of the database itself.
+const REACHABLE_LIFE: Duration = Duration::from_secs(1);
 
 /// The tenants, as use cases see them.
 pub struct TenantDirectory {
     tenants: Arc<dyn Tenants>,
     clock: Arc<dyn Clock>,
     randomness: Arc<dyn Randomness>,
-    remembered: Remembered<TenantName, Arc<Tenant>>,
+    remembered: Arc<Remembered<TenantName, Arc<Tenant>>>,
+    reachable: Remembered<(), ()>,
     identities: RememberedIdentities,
     /// Held from reading a tenant until its change is stored, so that no change undoes another one, such as the
     /// closing of the tenant.
-    changing: Mutex<()>,
+    changing: Arc<Mutex<()>>,
     bell: Arc<Notify>,
 }
 
@@ -41,9 +46,10 @@ impl TenantDirectory {
             tenants: ports.tenants.clone(),
             clock: ports.clock.clone(),
             randomness: ports.randomness.clone(),
-            remembered: Remembered::new(ports.clock.clone(), TENANT_LIFE, MOST_TENANTS),
+            remembered: Arc::new(Remembered::new(ports.clock.clone(), TENANT_LIFE, MOST_REMEMBERED)),
+            reachable: Remembered::new(ports.clock.clone(), REACHABLE_LIFE, 1),
             identities,
-            changing: Mutex::new(()),
+            changing: Arc::default(),
             bell: Arc::default(),
         }
     }
@@ -79,12 +85,12 @@ impl TenantDirectory {
         self.create(&caller, self.fresh(name), Vec::new()).await.map(drop)
     }
 
-    /// Answers when the control database does. For readiness checks.
+    /// Answers when the control database does, or did a second ago. For readiness checks, which anybody may ask for.
     ///
     /// # Errors
     /// `unavailable` or `internal`.
     pub async fn reachable(&self) -> Result<(), Fault> {
-        self.tenants.find(&TenantName::default_tenant()).await.map(drop)
+        self.reachable.find((), async { self.tenants.count().await.map(|_| Some(())) }).await.map(drop)
     }
 
     /// All tenants, by name, as they are now.
@@ -111,9 +117,15 @@ impl TenantDirectory {
         tenant: Tenant,
         told: Vec<String>,
     ) -> Result<Tenant, Fault> {
+        let alone = self.changing.clone().lock_owned().await;
+        if self.tenants.count().await? >= MOST_TENANTS {
+            let words =
+                format!("there are {MOST_TENANTS} tenants, closed ones among them; start another instance");
+            return Err(Fault::new(Code::Conflict, words));
+        }
         let entry = self.entry(caller, &tenant.name, "tenant.create", &told);
-        let _forgotten = ForgetWhenDone(self);
-        self.tenants.create(tenant.clone(), entry).await?;
+        let (tenants, new) = (self.tenants.clone(), tenant.clone());
+        self.carry(alone, async move { tenants.create(new, entry).await }).await?;
         Ok(tenant)
     }
 
@@ -126,7 +138,7 @@ impl TenantDirectory {
         action: &'static str,
         change: impl FnOnce(&mut Tenant) -> Result<Vec<String>, Fault>,
     ) -> Result<Tenant, Fault> {
-        let _alone = self.changing.lock().await;
+        let alone = self.changing.clone().lock_owned().await;
         let mut tenant = self.find(name).await?;
         if tenant.state == TenantState::Closed {
             return Err(Fault::new(
@@ -139,15 +151,36 @@ impl TenantDirectory {
             return Ok(tenant);
         }
         let entry = self.entry(caller, name, action, &told);
-        let _forgotten = ForgetWhenDone(self);
-        if self.tenants.change(tenant.clone(), entry).await? { Ok(tenant) } else { Err(unknown_tenant()) }
+        let (tenants, new) = (self.tenants.clone(), tenant.clone());
+        let changed = self.carry(alone, async move { tenants.change(new, entry).await }).await?;
+        if changed { Ok(tenant) } else { Err(unknown_tenant()) }
     }
 
-    /// Erases what the control database holds of a tenant whose time is over; false while there are records of it.
+    /// Erases what the control database holds of a tenant whose time is over; false while there are records of it. The
+    /// operator's audit log shows it, as the tenant's own ends with it.
     pub(crate) async fn erase(&self, name: &TenantName) -> Result<bool, Fault> {
-        let _alone = self.changing.lock().await;
-        let _forgotten = ForgetWhenDone(self);
-        self.tenants.erase(name).await
+        let alone = self.changing.clone().lock_owned().await;
+        let object = Some(AuditObject::new("tenant", name));
+        let system = Caller::system(TenantName::default_tenant());
+        let entry = system.entry(self.clock.now_ms(), "tenant.erase", object, Outcome::Success);
+        let (tenants, name) = (self.tenants.clone(), name.clone());
+        self.carry(alone, async move { tenants.erase(&name, entry).await }).await
+    }
+
+    /// Carries a change to its end, then forgets what was remembered of tenants, and only then lets the next one begin.
+    async fn carry<T: Send + 'static>(
+        &self,
+        alone: OwnedMutexGuard<()>,
+        change: impl Future<Output = Result<T, Fault>> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let (remembered, bell) = (self.remembered.clone(), self.bell.clone());
+        let forget = ForgetWhenDone { remembered, identities: self.identities.clone(), bell };
+        let carried = async move {
+            let _alone = alone;
+            let _forget = forget;
+            change.await
+        };
+        self.identities.changes().carry(carried).await
     }
 
     /// Rings after every change of a tenant.
@@ -155,7 +188,7 @@ impl TenantDirectory {
         self.bell.clone()
     }
 
-    /// The entry stands in the chain of the tenant that it is about, whoever acts.
+    /// The entry stands in the chain of the tenant that it is about, whoever acts; the actor's own is told, too.
     fn entry(
         &self,
         caller: &Caller,
@@ -164,21 +197,24 @@ impl TenantDirectory {
         told: &[String],
     ) -> AuditEntry {
         let object = AuditObject::new("tenant", tenant);
-        let mut entry = caller.entry(self.clock.now_ms(), action, Some(object), Outcome::Success);
-        entry.tenant = tenant.clone();
+        let entry = caller.entry(self.clock.now_ms(), action, Some(object), Outcome::Success).about(tenant);
         if told.is_empty() { entry } else { entry.because(&told.join("; ")) }
     }
 }
 
-/// Forgets what is remembered of tenants when a change is done, also when it failed or nobody waited for its end: whether
-/// it was stored is not known then.
-struct ForgetWhenDone<'d>(&'d TenantDirectory);
+/// Forgets what is remembered of tenants when a change is done, also when it failed: whether it was stored is not known
+/// then.
+struct ForgetWhenDone {
+    remembered: Arc<Remembered<TenantName, Arc<Tenant>>>,
+    identities: RememberedIdentities,
+    bell: Arc<Notify>,
+}
 
-impl Drop for ForgetWhenDone<'_> {
+impl Drop for ForgetWhenDone {
     fn drop(&mut self) {
-        self.0.remembered.forget_all();
-        self.0.identities.forget_all();
-        self.0.bell.notify_one();
+        self.remembered.forget_all();
+        self.identities.forget_all();
+        self.bell.notify_one();
     }
 }
 

@@ -6,7 +6,7 @@ mod directory;
 mod quota;
 mod tenancy;
 
-pub use directory::TenantDirectory;
 pub(crate) use directory::unknown_tenant;
+pub use directory::{MOST_TENANTS, TenantDirectory};
 pub use quota::QuotaChange;
 pub use tenancy::Tenancy;

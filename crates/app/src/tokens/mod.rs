@@ -98,7 +98,7 @@ impl TokenRegister {
         self.add(caller, caller.tenant.clone(), new).await
     }
 
-    /// The same for any tenant, by the operator. The tenant's own audit log shows it.
+    /// The same for any tenant, by the operator. The tenant's own audit log and the operator's show it.
     ///
     /// # Errors
     /// As [`TokenRegister::create`]; `not_found` for a tenant that does not exist, `conflict` for one whose time is over.
@@ -133,9 +133,9 @@ impl TokenRegister {
         if token.role == Role::Operator {
             self.rights.require(caller, Action::ManageTenants).await?;
         }
-        let _forget = self.remembered.forget_when_done();
         let entry = self.entry(caller, &caller.tenant, "token.revoke", id);
-        let revoked = self.tokens.revoke(&caller.tenant, id, entry).await?;
+        let (tokens, tenant) = (self.tokens.clone(), caller.tenant.clone());
+        let revoked = self.remembered.change(async move { tokens.revoke(&tenant, id, entry).await }).await?;
         if revoked { Ok(()) } else { Err(unknown_token()) }
     }
 
@@ -176,10 +176,10 @@ impl TokenRegister {
             last_used_at_ms: None,
             networks: Vec::new(),
         };
-        let _forget = self.remembered.forget_when_done();
         let caller = Caller::system(token.tenant.clone());
         let entry = self.entry(&caller, &token.tenant, "token.create", token.id);
-        self.tokens.put_only(hash, token, entry).await
+        let tokens = self.tokens.clone();
+        self.remembered.change(async move { tokens.put_only(hash, token, entry).await }).await
     }
 
     async fn add(
@@ -217,11 +217,10 @@ impl TokenRegister {
         Ok((token, secret))
     }
 
-    /// The entry stands in the chain of the tenant whose token it is, whoever acts.
+    /// The entry stands in the chain of the tenant whose token it is, whoever acts; the actor's own is told, too.
     fn entry(&self, caller: &Caller, tenant: &TenantName, action: &'static str, id: Uuid) -> AuditEntry {
         let object = Some(AuditObject::new("token", id));
-        let entry = caller.entry(self.clock.now_ms(), action, object, Outcome::Success);
-        AuditEntry { tenant: tenant.clone(), ..entry }
+        caller.entry(self.clock.now_ms(), action, object, Outcome::Success).about(tenant)
     }
 }
 

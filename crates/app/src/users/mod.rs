@@ -76,7 +76,7 @@ pub struct UserRegister {
     randomness: Arc<dyn Randomness>,
     remembered: RememberedIdentities,
     /// Held while users are counted and one is added, and from reading a user until its change is stored.
-    changing: Mutex<()>,
+    changing: Arc<Mutex<()>>,
 }
 
 impl UserRegister {
@@ -96,7 +96,7 @@ impl UserRegister {
             clock: ports.clock.clone(),
             randomness: ports.randomness.clone(),
             remembered,
-            changing: Mutex::new(()),
+            changing: Arc::default(),
         }
     }
 
@@ -119,7 +119,7 @@ impl UserRegister {
         self.add(caller, caller.tenant.clone(), new).await
     }
 
-    /// The same for any tenant, by the operator. The tenant's own audit log shows it.
+    /// The same for any tenant, by the operator. The tenant's own audit log and the operator's show it.
     ///
     /// # Errors
     /// As [`UserRegister::create`]; `not_found` for a tenant that does not exist, `conflict` for one whose time is over.
@@ -174,7 +174,7 @@ impl UserRegister {
             Some(_) => return Err(unknown_user()),
             None => None,
         };
-        let _alone = self.changing.lock().await;
+        let alone = self.changing.clone().lock_owned().await;
         let mut user = self.users.find(tenant, id).await?.ok_or_else(unknown_user)?;
         self.permit_role(caller, user.role).await?;
         if told.is_empty() {
@@ -188,9 +188,16 @@ impl UserRegister {
         let otpauth_uri = key.as_ref().and_then(|key| Some(otpauth_uri(&user.username, key.as_ref()?)));
         let credentials = CredentialChange { password_hash, second_factor: key };
         let entry = self.entry(caller, tenant, "user.change", id).because(&told.join(", "));
-        let _forget = self.remembered.forget_when_done();
-        let changed = self.users.change(user.clone(), credentials, entry).await?;
-        if changed { Ok(ChangedUser { user, otpauth_uri }) } else { Err(unknown_user()) }
+        let (users, new) = (self.users.clone(), user.clone());
+        let store = async move {
+            let _alone = alone;
+            users.change(new, credentials, entry).await
+        };
+        if self.remembered.change(store).await? {
+            Ok(ChangedUser { user, otpauth_uri })
+        } else {
+            Err(unknown_user())
+        }
     }
 
     /// Removes a user and ends his sessions at once.
@@ -201,9 +208,9 @@ impl UserRegister {
     pub async fn remove(&self, caller: &Caller, id: Uuid) -> Result<(), Fault> {
         let user = self.find(caller, id).await?;
         self.permit_role(caller, user.role).await?;
-        let _forget = self.remembered.forget_when_done();
         let entry = self.entry(caller, &caller.tenant, "user.delete", id);
-        let removed = self.users.remove(&caller.tenant, id, entry).await?;
+        let (users, tenant) = (self.users.clone(), caller.tenant.clone());
+        let removed = self.remembered.change(async move { users.remove(&tenant, id, entry).await }).await?;
         if removed { Ok(()) } else { Err(unknown_user()) }
     }
 
@@ -237,7 +244,7 @@ impl UserRegister {
         };
         let entry = self.entry(caller, &user.tenant, "user.create", user.id);
         let entry = entry.because(&format!("with the role {}", user.role.name()));
-        let credentials = UserCredentials { password_hash, second_factor: None };
+        let credentials = UserCredentials { password_hash, second_factor: None, last_step: None };
         self.users.create(user.clone(), credentials, entry).await?;
         Ok(user)
     }
@@ -256,11 +263,10 @@ impl UserRegister {
         Secret::new(key)
     }
 
-    /// The entry stands in the chain of the tenant whose user it is, whoever acts.
+    /// The entry stands in the chain of the tenant whose user it is, whoever acts; the actor's own is told, too.
     fn entry(&self, caller: &Caller, tenant: &TenantName, action: &'static str, id: Uuid) -> AuditEntry {
         let object = Some(AuditObject::new("user", id));
-        let entry = caller.entry(self.clock.now_ms(), action, object, Outcome::Success);
-        AuditEntry { tenant: tenant.clone(), ..entry }
+        caller.entry(self.clock.now_ms(), action, object, Outcome::Success).about(tenant)
     }
 }
 

@@ -65,6 +65,7 @@ pub(crate) struct World {
     pub(crate) committed: Arc<Mutex<Vec<String>>>,
     pub(crate) seen: AtomicUsize,
     pub(crate) token_look_ups: AtomicUsize,
+    pub(crate) tenant_counts: AtomicUsize,
     /// Exports that were started, with the rows that were handed over.
     pub(crate) exports: Mutex<Vec<(ExportRequest, usize)>>,
     /// Queries that the connector was given.
@@ -90,6 +91,7 @@ impl World {
             committed: Arc::default(),
             seen: AtomicUsize::new(0),
             token_look_ups: AtomicUsize::new(0),
+            tenant_counts: AtomicUsize::new(0),
             exports: Mutex::default(),
             queries: Mutex::default(),
         })

@@ -150,13 +150,13 @@ async fn an_access_token_ends_with_its_session_and_after_its_life() {
     let world = World::new();
     let app = world.app().await;
     let user = app.users.create(&caller(Role::Admin), new_user("eve", Role::Auditor)).await.unwrap();
-    let grant = log_in(&app, "eve", PASSWORD).await.unwrap();
+    let (other, grant) =
+        (log_in(&app, "eve", PASSWORD).await.unwrap(), log_in(&app, "eve", PASSWORD).await.unwrap());
+    let of_other = app.identities.authenticate(other.access_token.reveal(), None).await.unwrap();
+    assert_eq!(of_other.credential(), user.id, "limits count by the user, however often he logs in");
     let identity = app.identities.authenticate(grant.access_token.reveal(), None).await.unwrap();
     let found = identity.caller(Some("default")).unwrap();
-    assert_eq!(
-        (found.role, found.actor, found.credential),
-        (Role::Auditor, Actor::User(user.id), grant.session)
-    );
+    assert_eq!((found.role, found.actor, found.credential), (Role::Auditor, Actor::User(user.id), user.id));
     world.clock.advance(Duration::from_secs(329));
     assert!(is_taken(&app, grant.access_token.reveal()).await, "within the leeway");
     world.clock.advance(Duration::from_secs(2));
@@ -165,7 +165,7 @@ async fn an_access_token_ends_with_its_session_and_after_its_life() {
     world.clock.advance(Duration::from_secs(1800 - 331 - 10));
     let (refresh, left) = grant.refresh.unwrap();
     assert_eq!(left, Duration::from_secs(1800));
-    let late = app.logins.refresh(ISSUER.into(), "ocp".into(), refresh.reveal(), None).await.unwrap();
+    let late = app.logins.refresh(ISSUER.into(), "ocp".into(), refresh.reveal()).await.unwrap();
     assert_eq!(late.expires_in, Duration::from_secs(10), "no longer than the session");
     assert!(is_taken(&app, late.access_token.reveal()).await);
     world.clock.advance(Duration::from_secs(10));
@@ -204,10 +204,11 @@ async fn genuine_tokens_of_other_purposes_and_subjects_are_refused() {
     assert_eq!((found.tenant.as_str(), found.role), ("default", Role::Auditor));
 }
 
-/// Tokens whose look-ups wait, once they have read, until they are let go.
+/// Tokens whose look-ups wait, once they have read, until they are let go, and whose revocations wait before they begin.
 struct SlowTokens {
     world: Arc<World>,
     slow: AtomicBool,
+    slow_to_revoke: AtomicBool,
     has_read: Notify,
     go: Notify,
 }
@@ -235,6 +236,10 @@ impl Tokens for SlowTokens {
         self.world.put_only(hash, token, audit).await
     }
     async fn revoke(&self, tenant: &TenantName, id: Uuid, audit: AuditEntry) -> Result<bool, Fault> {
+        if self.slow_to_revoke.load(Ordering::SeqCst) {
+            self.has_read.notify_one();
+            self.go.notified().await;
+        }
         self.world.revoke(tenant, id, audit).await
     }
     async fn used(&self, id: Uuid, at_ms: i64) -> Result<(), Fault> {
@@ -245,17 +250,47 @@ impl Tokens for SlowTokens {
     }
 }
 
-#[tokio::test]
-async fn a_look_up_under_way_does_not_outlive_a_revocation() {
-    let world = World::new();
+async fn slow_tokens(world: &Arc<World>) -> (Arc<SlowTokens>, App) {
     let slow = Arc::new(SlowTokens {
         world: world.clone(),
         slow: AtomicBool::new(false),
+        slow_to_revoke: AtomicBool::new(false),
         has_read: Notify::new(),
         go: Notify::new(),
     });
     let app = App::open(Ports { tokens: slow.clone(), ..world.ports() }).await.unwrap();
     app.tenants.bootstrap().await.unwrap();
+    (slow, app)
+}
+
+#[tokio::test]
+async fn a_revocation_counts_at_once_when_whoever_asked_for_it_has_gone() {
+    let world = World::new();
+    let (slow, app) = slow_tokens(&world).await;
+    let admin = caller(Role::Admin);
+    let (token, secret) = app.tokens.create(&admin, new_token(Role::Analyst)).await.unwrap();
+    slow.slow_to_revoke.store(true, Ordering::SeqCst);
+    let mut revocation = Box::pin(app.tokens.revoke(&admin, token.id));
+    tokio::select! {
+        _ = &mut revocation => panic!("it waits"),
+        () = slow.has_read.notified() => {}
+    }
+    drop(revocation);
+    assert!(is_taken(&app, secret.reveal()).await, "it is not done yet, and this look-up is remembered");
+    slow.go.notify_one();
+    let ended = tokio::time::timeout(Duration::from_secs(20), async {
+        while is_taken(&app, secret.reveal()).await {
+            tokio::task::yield_now().await;
+        }
+        assert!(world.tokens.lock().unwrap().values().all(|known| known.id != token.id));
+    });
+    ended.await.expect("no clock moves: what is remembered does not fade by itself");
+}
+
+#[tokio::test]
+async fn a_look_up_under_way_does_not_outlive_a_revocation() {
+    let world = World::new();
+    let (slow, app) = slow_tokens(&world).await;
     let admin = caller(Role::Admin);
     let (token, secret) = app.tokens.create(&admin, new_token(Role::Analyst)).await.unwrap();
     slow.slow.store(true, Ordering::SeqCst);

@@ -12,6 +12,7 @@ use tollbook_kit::fault::{Code, Fault};
 use tollbook_kit::secret::Secret;
 use tollbook_model::access::Role;
 use tollbook_model::audit::Outcome;
+use tollbook_model::user::MOST_SESSIONS;
 use uuid::Uuid;
 
 pub(crate) const ISSUER: &str = "https://cdr.example.net:8443/auth/realms/master";
@@ -37,7 +38,7 @@ pub(crate) async fn log_in(app: &App, username: &str, password: &str) -> Result<
 }
 
 async fn refresh(app: &App, token: &str) -> Result<Grant, Fault> {
-    app.logins.refresh(ISSUER.into(), "ocp".into(), token, None).await
+    app.logins.refresh(ISSUER.into(), "ocp".into(), token).await
 }
 
 #[tokio::test]
@@ -204,6 +205,12 @@ async fn a_second_factor_is_asked_for_and_used_once() {
     assert!(!with_code("wrong password", Some("050471")).await);
     assert!(with_code(PASSWORD, Some("050471")).await, "a wrong password does not use a code up");
     assert!(!with_code(PASSWORD, Some("050471")).await, "used");
+    let restarted = world.app().await;
+    let entries = world.audit("default").len();
+    let login = PasswordLogin { otp: Some("050471".into()), ..attempt("eve", PASSWORD, None) };
+    assert_eq!(restarted.logins.log_in(login).await.unwrap_err().code(), Code::Unauthenticated, "for good");
+    assert_eq!(world.audit("default").len(), entries + 1);
+    assert_eq!(world.last_entry("default").outcome, Outcome::Denied);
     let off = UserChange { second_factor: Some(false), ..UserChange::default() };
     let changed = app.users.change(&admin, user.id, off).await.unwrap();
     assert!(!changed.user.has_second_factor && changed.otpauth_uri.is_none());
@@ -276,4 +283,48 @@ async fn the_published_key_verifies_what_was_granted() {
     assert_eq!(claims["groups"], serde_json::json!([name("default").as_str()]));
     assert_eq!(claims["sid"].as_str().and_then(|sid| Uuid::parse_str(sid).ok()), Some(grant.session));
     assert!(!app.logins.published_keys().to_string().contains("\"d\""), "no secret part");
+}
+
+#[tokio::test]
+async fn of_logins_side_by_side_with_one_code_one_is_let_in_and_the_others_count() {
+    let world = World::new();
+    let app = world.app().await;
+    let admin = caller(Role::Admin);
+    let user = app.users.create(&admin, new_user("eve", Role::Analyst)).await.unwrap();
+    let rfc_key = Secret::new(b"12345678901234567890".to_vec());
+    world.users.lock().unwrap().get_mut(&user.id).unwrap().1.second_factor = Some(rfc_key);
+    world.clock.set_wall(1_111_111_111_000);
+    let before = world.audit("default").len();
+    let login = || PasswordLogin { otp: Some("050471".into()), ..attempt("eve", PASSWORD, None) };
+    let outcomes = join_all((0..5).map(|_| app.logins.log_in(login()))).await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    let told = world.audit("default").split_off(before);
+    let denied = told.iter().filter(|entry| entry.outcome == Outcome::Denied).count();
+    assert_eq!((told.len(), denied), (5, 4));
+    for _ in 4..10 {
+        assert_eq!(log_in(&app, "eve", "wrong password").await.unwrap_err().code(), Code::Unauthenticated);
+    }
+    assert_eq!(log_in(&app, "eve", "wrong password").await.unwrap_err().code(), Code::RateLimited);
+}
+
+#[tokio::test]
+async fn one_session_more_than_a_hundred_ends_the_oldest_at_once() {
+    let world = World::new();
+    let app = world.app().await;
+    let (_, secret) = app.tokens.create(&caller(Role::Admin), new_token(Role::Analyst)).await.unwrap();
+    let exchange = async || {
+        world.clock.advance(Duration::from_millis(1));
+        app.logins.exchange(ISSUER.into(), "ocp".into(), secret.reveal(), None).await.unwrap()
+    };
+    let first = exchange().await;
+    let second = exchange().await;
+    for _ in 2..MOST_SESSIONS {
+        exchange().await;
+    }
+    let taken =
+        async |grant: &Grant| app.identities.authenticate(grant.access_token.reveal(), None).await.is_ok();
+    assert!(taken(&first).await && taken(&second).await);
+    let last = exchange().await;
+    assert!(!taken(&first).await, "though it was looked up just before");
+    assert!(taken(&second).await && taken(&last).await);
 }

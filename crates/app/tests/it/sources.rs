@@ -4,6 +4,7 @@ use crate::fakes::{World, caller, name};
 use crate::put_source;
 use serde_json::json;
 use std::sync::atomic::Ordering;
+use tollbook_app::sources::MOST_SOURCES;
 use tollbook_kit::fault::Code;
 use tollbook_model::access::{Caller, Role};
 
@@ -73,4 +74,22 @@ async fn changes_are_logged_by_id_and_with_the_change_or_not_at_all() {
     assert_eq!(world.last_entry("default").seq, removed.seq, "what was not done is not logged");
     let all = format!("{:?}", world.audit("default"));
     assert!(!all.contains("pbx"), "names of sources are free text");
+}
+
+#[tokio::test]
+async fn a_tenant_has_a_thousand_sources_at_most() {
+    let world = World::new();
+    let app = world.app().await;
+    let admin = caller(Role::Admin);
+    let put = async |alias: &str| {
+        let lines = json!({"kind": "lines"}).as_object().unwrap().clone();
+        app.sources.put(&admin, alias, lines).await.map_err(|fault| fault.code())
+    };
+    for number in 0..MOST_SOURCES {
+        assert!(put(&format!("pbx-{number}")).await.is_ok());
+    }
+    assert_eq!(put("one-more").await.unwrap_err(), Code::Conflict);
+    assert_eq!(put("pbx-7").await.unwrap().version, 2, "those that are there can be changed");
+    app.sources.remove(&admin, "pbx-8").await.unwrap();
+    assert!(put("one-more").await.is_ok());
 }

@@ -81,6 +81,9 @@ async fn a_closed_tenant_is_erased_when_its_time_is_over_and_its_records_are_gon
     app.tasks.erase_closed_tenants().await.unwrap();
     assert_eq!((state("acme"), state("other")), (TenantState::Closed, TenantState::Open));
     assert!(world.audit("acme").is_empty());
+    let told = world.last_entry("default");
+    assert_eq!((told.action.as_str(), told.actor.as_str()), ("tenant.erase", "system"));
+    assert_eq!(told.object_id.as_deref(), Some("acme"));
     world.disk_is_full.store(true, Ordering::SeqCst);
     app.tasks.erase_closed_tenants().await.expect("a tenant is erased once");
     world.disk_is_full.store(false, Ordering::SeqCst);

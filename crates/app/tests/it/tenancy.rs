@@ -1,12 +1,14 @@
 //! Tenants and their settings: what is created, changed and closed, and what their audit logs say of it.
 
 use crate::fakes::{NOW_MS, World, caller, caller_of, name};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tollbook_app::settings::SettingsChange;
-use tollbook_app::tenants::QuotaChange;
+use tollbook_app::tenants::{MOST_TENANTS, QuotaChange};
 use tollbook_kit::fault::{Code, Fault};
 use tollbook_kit::secret::Secret;
 use tollbook_model::access::Role;
-use tollbook_model::tenant::{CallerNumbers, TenantState};
+use tollbook_model::tenant::{CallerNumbers, Tenant, TenantState};
 
 const END_MS: i64 = NOW_MS + 30 * 86_400_000;
 
@@ -43,6 +45,15 @@ async fn a_tenant_is_created_with_what_is_given_and_a_key_of_its_own() {
     assert_eq!((entry.actor, entry.actor_role.as_deref()), (operator.actor.to_string(), Some("operator")));
     let reason = "retention.cdr_days from 400 to 30; quota.running_jobs from 4 to 9";
     assert_eq!(entry.reason.as_deref(), Some(reason));
+    let own: Vec<_> =
+        world.audit("default").into_iter().filter(|told| told.action == "tenant.create").collect();
+    let of: Vec<_> = own.iter().map(|told| told.object_id.as_deref().unwrap()).collect();
+    assert_eq!(
+        of,
+        ["default", "acme", "other"],
+        "the operator's own log has them all, and his own tenant once"
+    );
+    assert_eq!((&own[1].actor, own[1].reason.as_deref()), (&operator.actor.to_string(), Some(reason)));
     let all = app.tenancy.list(&operator).await.unwrap();
     assert_eq!(
         all.iter().map(|tenant| tenant.name.as_str()).collect::<Vec<_>>(),
@@ -116,6 +127,8 @@ async fn a_tenant_is_closed_once_and_for_good() {
     let entry = world.last_entry("acme");
     assert_eq!((entry.action.as_str(), entry.actor), ("tenant.close", operator.actor.to_string()));
     assert_eq!(entry.reason.as_deref(), Some("exports work until 2026-07-01T00:00:00.000Z"));
+    let told = world.last_entry("default");
+    assert_eq!((told.action.as_str(), told.object_id.as_deref()), ("tenant.close", Some("acme")));
     for (tenant, code) in [("acme", Code::Conflict), ("default", Code::Conflict), ("nobody", Code::NotFound)]
     {
         let fault = app.tenancy.close(&operator, tenant).await.unwrap_err();
@@ -123,8 +136,10 @@ async fn a_tenant_is_closed_once_and_for_good() {
     }
     let changed = app.tenancy.change(&operator, "acme", cdr_days(10), QuotaChange::default()).await.unwrap();
     assert_eq!((changed.state, changed.settings.cdr_days), (closing, 10));
-    let admin = caller_of("acme", Role::Admin);
+    assert_eq!(world.last_entry("default").action, "tenant.change");
+    let (admin, own) = (caller_of("acme", Role::Admin), world.audit("default").len());
     assert_eq!(app.settings.change(&admin, cdr_days(20)).await.unwrap().state, closing);
+    assert_eq!(world.audit("default").len(), own, "what a tenant does itself is its own affair");
     world.tenants.lock().unwrap().get_mut(&name("acme")).unwrap().state = TenantState::Closed;
     let fault =
         app.tenancy.change(&operator, "acme", cdr_days(11), QuotaChange::default()).await.unwrap_err();
@@ -147,4 +162,34 @@ async fn a_change_at_the_same_time_does_not_open_a_tenant_again() {
     let tenant = app.tenancy.find(&operator, "acme").await.unwrap();
     assert_eq!(tenant.state, TenantState::Closing { ends_at_ms: END_MS });
     assert_eq!(tenant.settings.cdr_days, 10);
+}
+
+#[tokio::test]
+async fn there_are_ten_thousand_tenants_at_most() {
+    let world = World::new();
+    let app = world.app().await;
+    let operator = caller(Role::Operator);
+    let create = async |tenant| {
+        let (settings, quota) = nothing();
+        app.tenancy.create(&operator, tenant, settings, quota).await.map_err(|fault| fault.code())
+    };
+    let like = world.tenants.lock().unwrap()[&name("default")].clone();
+    for number in 2..MOST_TENANTS {
+        let tenant = Tenant { name: name(&format!("tenant-{number}")), ..like.clone() };
+        world.tenants.lock().unwrap().insert(tenant.name.clone(), tenant);
+    }
+    assert!(create("last").await.is_ok());
+    assert_eq!(create("one-more").await.unwrap_err(), Code::Conflict);
+}
+
+#[tokio::test]
+async fn readiness_asks_the_database_once_a_second() {
+    let world = World::new();
+    let app = world.app().await;
+    let asked = world.tenant_counts.load(Ordering::SeqCst);
+    for (wait, wanted) in [(0, 1), (999, 1), (1, 2), (0, 2)] {
+        world.clock.advance(Duration::from_millis(wait));
+        app.tenants.reachable().await.unwrap();
+        assert_eq!(world.tenant_counts.load(Ordering::SeqCst) - asked, wanted);
+    }
 }

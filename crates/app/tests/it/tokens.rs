@@ -108,7 +108,11 @@ async fn the_operator_lets_the_first_people_of_a_tenant_in_and_its_log_shows_it(
     assert_eq!(token.tenant.as_str(), "acme");
     let entry = world.last_entry("acme");
     assert_eq!((entry.actor, entry.actor_role.as_deref()), (operator.actor.to_string(), Some("operator")));
-    assert_eq!(world.audit("default").len(), own);
+    let told = world.last_entry("default");
+    assert_eq!((told.seq, told.action.as_str()), (own as u64 + 1, "token.create"));
+    assert_eq!((told.object_type.as_deref(), told.object_id.as_deref()), (Some("tenant"), Some("acme")));
+    let reason = format!("token {}, with the role admin", token.id);
+    assert_eq!(told.reason, Some(reason), "the operator's own log remembers it when acme is erased");
     for (tenant, code) in [
         ("closing", None),
         ("over", Some(Code::Conflict)),
@@ -153,7 +157,9 @@ async fn the_bootstrap_token_is_the_operators_and_replaces_its_former_one() {
     app.tokens.bootstrap(Some(&own)).await.unwrap();
     assert!(app.identities.authenticate(made.reveal(), None).await.is_err(), "replaced at once");
     let credential = app.identities.authenticate(own.reveal(), None).await.unwrap().credential();
-    assert_eq!(world.last_entry("default").object_id, Some(credential.to_string()));
+    let entry = world.last_entry("default");
+    assert_eq!(entry.object_id, Some(credential.to_string()));
+    assert_eq!(world.audit("default")[entry.seq as usize - 2].action, "token.revoke", "of the former one");
     let entries = world.audit("default").len();
     app.tokens.bootstrap(Some(&own)).await.unwrap();
     assert_eq!(world.audit("default").len(), entries, "nothing new at the next start");

@@ -38,10 +38,14 @@ ALTER TABLE tokens ADD COLUMN expires_at_ms INTEGER;
 ALTER TABLE tokens ADD COLUMN last_used_at_ms INTEGER;
 ALTER TABLE tokens ADD COLUMN networks TEXT NOT NULL DEFAULT '';
 
+-- Whoever looked after the instance until now is its operator from now on.
+UPDATE tokens SET role = 'operator' WHERE tenant = 'default' AND name = 'bootstrap' AND role = 'admin';
+
 CREATE UNIQUE INDEX tokens_id ON tokens (id);
 CREATE INDEX tokens_of_tenant ON tokens (tenant, name);
 
--- A login names no tenant, so names are unique in the whole instance. They are kept in lower case.
+-- A login names no tenant, so names are unique in the whole instance. They are kept in lower case. last_step is the time
+-- step of the last one-time password that let somebody in: none is taken twice, not even after a restart.
 CREATE TABLE users (
     id                   BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     tenant               TEXT NOT NULL,
@@ -51,6 +55,7 @@ CREATE TABLE users (
     enabled              INTEGER NOT NULL,
     password_hash        TEXT NOT NULL,
     sealed_second_factor BLOB, -- second-factor/<id>
+    last_step            INTEGER,
     created_at_ms        INTEGER NOT NULL,
     last_login_at_ms     INTEGER
 ) STRICT, WITHOUT ROWID;
@@ -68,12 +73,13 @@ CREATE TABLE sessions (
     CHECK ((user_id IS NULL) <> (token_id IS NULL))
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX sessions_of_user ON sessions (user_id) WHERE user_id IS NOT NULL;
-CREATE INDEX sessions_of_token ON sessions (token_id) WHERE token_id IS NOT NULL;
+CREATE INDEX sessions_of_user ON sessions (user_id, created_at_ms) WHERE user_id IS NOT NULL;
+CREATE INDEX sessions_of_token ON sessions (token_id, created_at_ms) WHERE token_id IS NOT NULL;
 CREATE INDEX sessions_by_end ON sessions (expires_at_ms);
 
 -- latest_ms is the greatest at_ms up to and with the entry: it rises with seq even when a clock is set back, so that an
--- index on it finds where a range of time can begin, and what is forgotten is always the chain's beginning.
+-- index on it finds where a range of time can begin. What is forgotten goes by at_ms, see src/sqlite/audit_log.rs: a
+-- clock that once ran ahead must not keep all that followed.
 CREATE TABLE audit_log (
     tenant      TEXT NOT NULL,
     seq         INTEGER NOT NULL CHECK (seq >= 1),

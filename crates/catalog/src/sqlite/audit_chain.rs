@@ -5,12 +5,24 @@ use sqlx::SqliteConnection;
 use tollbook_model::audit::{AuditEntry, AuditRecord, FIRST_PREVIOUS};
 use tollbook_model::tenant::TenantName;
 
-/// Appends the entry to its tenant's chain. The transaction holds the writing lock, so nobody else reads the same end.
+/// Appends the entry to its tenant's chain, and what it tells at home to that of the actor's own tenant. The transaction
+/// holds the writing lock, so nobody else reads the same ends.
 pub(super) async fn append_entry(
     connection: &mut SqliteConnection,
     entry: AuditEntry,
 ) -> Result<(), sqlx::Error> {
+    if let Some(told_at_home) = entry.told_at_home() {
+        append_to_chain(connection, told_at_home).await?;
+    }
+    append_to_chain(connection, entry).await
+}
+
+async fn append_to_chain(connection: &mut SqliteConnection, entry: AuditEntry) -> Result<(), sqlx::Error> {
     let tenant = entry.tenant.clone();
+    if is_closed(connection, &tenant).await? {
+        // Its chain was erased with all that it told of; another one from the beginning on would look like a forgery.
+        return Ok(());
+    }
     let end: Option<(i64, Vec<u8>, i64)> =
         sqlx::query_as("SELECT seq, hash, latest_ms FROM audit_chains WHERE tenant = $1")
             .bind(tenant.as_str())
@@ -25,6 +37,13 @@ pub(super) async fn append_entry(
     let record = entry.chained(seq, previous);
     move_end(connection, &tenant, &record, latest_ms).await?;
     insert(connection, &tenant, record, latest_ms).await
+}
+
+async fn is_closed(connection: &mut SqliteConnection, tenant: &TenantName) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM tenants WHERE name = $1 AND state = 'closed')")
+        .bind(tenant.as_str())
+        .fetch_one(connection)
+        .await
 }
 
 async fn move_end(

@@ -97,13 +97,17 @@ impl AuditLog for SqliteCatalog {
     }
 
     /// An entry from before then that follows a later one, because the clock was set back, stays: the rest of the chain
-    /// has no gap.
+    /// has no gap. A moment in the future is no later one.
     async fn forget_before(&self, tenant: &TenantName, at_ms: i64) -> Result<u64, Fault> {
         let doing = "forgetting old entries of the audit log";
+        let mut reading = self.begin_read(doing).await?;
+        let last = last_forgotten(&mut reading, tenant, at_ms, self.clock.now_ms()).await;
+        let Some(last) = last.map_err(|error| read_failed(doing, error))? else { return Ok(0) };
+        drop(reading);
         let mut forgotten = 0;
         loop {
             let mut transaction = self.begin_write(doing).await?;
-            let step = delete_first(&mut transaction, tenant, at_ms)
+            let step = delete_first(&mut transaction, tenant, last)
                 .await
                 .map_err(|error| self.write_failed(doing, error))?;
             if step == 0 {
@@ -146,19 +150,44 @@ async fn select_page(
     rows.into_iter().map(record_from_row).collect()
 }
 
-/// Deletes some entries from the chain's beginning; answers how many.
-async fn delete_first(
+/// Where the beginning ends that is forgotten: at the last old entry before the first one that is not old. Entries from
+/// the future are neither. Looks at what is forgotten, hardly at what stays.
+async fn last_forgotten(
     connection: &mut SqliteConnection,
     tenant: &TenantName,
     before_ms: i64,
-) -> Result<u64, sqlx::Error> {
-    let deleted = sqlx::query(
-        "DELETE FROM audit_log WHERE tenant = $1 AND seq IN (SELECT seq FROM audit_log WHERE tenant = $1 \
-         AND latest_ms < $2 AND seq < (SELECT max(seq) FROM audit_log WHERE tenant = $1) \
-         ORDER BY latest_ms, seq LIMIT $3)",
+    now_ms: i64,
+) -> Result<Option<i64>, sqlx::Error> {
+    let kept: Option<i64> = sqlx::query_scalar(
+        "SELECT seq FROM audit_log WHERE tenant = $1 AND at_ms >= $2 AND at_ms <= $3 ORDER BY seq LIMIT 1",
     )
     .bind(tenant.as_str())
     .bind(before_ms)
+    .bind(now_ms)
+    .fetch_optional(&mut *connection)
+    .await?;
+    sqlx::query_scalar(
+        "SELECT seq FROM audit_log WHERE tenant = $1 AND seq < $2 AND at_ms < $3 ORDER BY seq DESC LIMIT 1",
+    )
+    .bind(tenant.as_str())
+    .bind(kept.unwrap_or(i64::MAX))
+    .bind(before_ms)
+    .fetch_optional(connection)
+    .await
+}
+
+/// Deletes some entries from the chain's beginning, up to and with that place; answers how many.
+async fn delete_first(
+    connection: &mut SqliteConnection,
+    tenant: &TenantName,
+    last: i64,
+) -> Result<u64, sqlx::Error> {
+    let deleted = sqlx::query(
+        "DELETE FROM audit_log WHERE tenant = $1 AND seq IN (SELECT seq FROM audit_log WHERE tenant = $1 \
+         AND seq <= $2 AND seq < (SELECT max(seq) FROM audit_log WHERE tenant = $1) ORDER BY seq LIMIT $3)",
+    )
+    .bind(tenant.as_str())
+    .bind(last)
     .bind(FORGOTTEN_AT_ONCE)
     .execute(connection)
     .await?;

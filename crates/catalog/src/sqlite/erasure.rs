@@ -4,10 +4,12 @@
 //! thing that happens to one is a rotation to a fresh key of the next generation, with which nothing was ever sealed,
 //! while all former ones are wiped. Asking for the key of an old pseudonym's generation then finds none.
 
+use super::audit_chain::append_entry;
 use super::{SqliteCatalog, read_failed, sealing, tenants};
 use sqlx::SqliteConnection;
 use tollbook_kit::fault::Fault;
 use tollbook_kit::secret::Sealer;
+use tollbook_model::audit::AuditEntry;
 use tollbook_model::ports::AuditLog;
 use tollbook_model::tenant::{TenantName, TenantState};
 
@@ -24,7 +26,7 @@ enum Progress {
 
 impl SqliteCatalog {
     /// [`Tenants::erase`](tollbook_model::ports::Tenants::erase).
-    pub(super) async fn erase_tenant(&self, name: &TenantName) -> Result<bool, Fault> {
+    pub(super) async fn erase_tenant(&self, name: &TenantName, audit: AuditEntry) -> Result<bool, Fault> {
         let now_ms = self.clock.now_ms();
         let mut reading = self.begin_read(DOING).await?;
         let progress = progress(&mut reading, &self.sealer, name, now_ms).await;
@@ -36,7 +38,7 @@ impl SqliteCatalog {
         // A long log goes in steps between which other writers get their turn; the rest goes with everything else.
         self.forget_before(name, i64::MAX).await?;
         let mut transaction = self.begin_write(DOING).await?;
-        let erased = erase(&mut transaction, &self.sealer, name, now_ms).await;
+        let erased = erase(&mut transaction, &self.sealer, name, now_ms, audit).await;
         let erased = self.settle(DOING, transaction, erased).await?;
         sealing::fold_log(&self.writer).await;
         Ok(erased)
@@ -69,6 +71,7 @@ async fn erase(
     sealer: &Sealer,
     name: &TenantName,
     now_ms: i64,
+    audit: AuditEntry,
 ) -> Result<bool, sqlx::Error> {
     if progress(connection, sealer, name, now_ms).await? != Progress::Ready {
         return Ok(false);
@@ -94,5 +97,6 @@ async fn erase(
     }
     let fresh = sealing::fresh_key(sealer);
     sealing::insert_pseudonym_key(connection, sealer, name, newest + 1, &fresh).await?;
+    append_entry(connection, audit).await?;
     Ok(true)
 }

@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 use tollbook_kit::fault::{Code, Fault};
 use tollbook_model::audit::AuditEntry;
 use tollbook_model::ports::Sessions;
-use tollbook_model::user::{LiveSession, Session, SessionHolder};
+use tollbook_model::user::{LiveSession, MOST_SESSIONS, NewSession, Session, SessionHolder};
 use uuid::Uuid;
 
 /// Sessions forgotten per transaction, so that other writers are not held up by a long one.
@@ -15,20 +15,17 @@ const FORGOTTEN_AT_ONCE: i64 = 500;
 
 #[async_trait]
 impl Sessions for SqliteCatalog {
-    async fn open(
-        &self,
-        session: Session,
-        refresh_hash: Option<[u8; 32]>,
-        audit: AuditEntry,
-    ) -> Result<(), Fault> {
+    async fn open(&self, new: NewSession, audit: AuditEntry) -> Result<u64, Fault> {
         let doing = "beginning a session";
         let mut transaction = self.begin_write(doing).await?;
-        let begun = begin(&mut transaction, &session, refresh_hash, audit).await;
-        if self.settle(doing, transaction, begun).await? {
-            return Ok(());
-        }
-        Err(Fault::new(Code::NotFound, "the user or token is gone or disabled; use another one")
-            .with_context(doing))
+        let begun = begin(&mut transaction, new, audit).await;
+        let Some(ended) = begun.map_err(|error| self.write_failed(doing, error))? else {
+            let text =
+                "the user or token is gone or disabled, or the one-time password used; use another one";
+            return Err(Fault::new(Code::NotFound, text).with_context(doing));
+        };
+        self.commit(doing, transaction).await?;
+        Ok(ended)
     }
 
     async fn find(&self, id: Uuid) -> Result<Option<LiveSession>, Fault> {
@@ -90,20 +87,22 @@ impl Sessions for SqliteCatalog {
     }
 }
 
-/// False when the holder may not begin one.
+/// How many older sessions this one ends; none when the holder may not begin it.
 async fn begin(
     connection: &mut SqliteConnection,
-    session: &Session,
-    refresh_hash: Option<[u8; 32]>,
+    NewSession { session, refresh_hash, step }: NewSession,
     audit: AuditEntry,
-) -> Result<bool, sqlx::Error> {
+) -> Result<Option<u64>, sqlx::Error> {
     let (may_begin, user, token) = match session.holder {
-        SessionHolder::User(id) => (note_login(connection, id, session.created_at_ms).await?, Some(id), None),
+        SessionHolder::User(id) => {
+            (note_login(connection, id, session.created_at_ms, step).await?, Some(id), None)
+        }
         SessionHolder::Token(id) => (is_token(connection, id).await?, None, Some(id)),
     };
     if !may_begin {
-        return Ok(false);
+        return Ok(None);
     }
+    let ended = end_oldest(connection, session.holder).await?;
     sqlx::query(
         "INSERT INTO sessions (id, user_id, token_id, refresh_hash, created_at_ms, expires_at_ms) \
          VALUES ($1, $2, $3, $4, $5, $6)",
@@ -117,17 +116,45 @@ async fn begin(
     .execute(&mut *connection)
     .await?;
     append_entry(connection, audit).await?;
-    Ok(true)
+    Ok(Some(ended))
 }
 
-/// False when the user is gone or disabled.
-async fn note_login(connection: &mut SqliteConnection, user: Uuid, at_ms: i64) -> Result<bool, sqlx::Error> {
-    let noted = sqlx::query("UPDATE users SET last_login_at_ms = $2 WHERE id = $1 AND enabled <> 0")
-        .bind(stored::id_column(&user))
-        .bind(at_ms)
-        .execute(connection)
-        .await?;
+/// False when the user is gone or disabled, or the one-time password of this step is used.
+async fn note_login(
+    connection: &mut SqliteConnection,
+    user: Uuid,
+    at_ms: i64,
+    step: Option<i64>,
+) -> Result<bool, sqlx::Error> {
+    let noted = sqlx::query(
+        "UPDATE users SET last_login_at_ms = $2, last_step = coalesce($3, last_step) \
+         WHERE id = $1 AND enabled <> 0 AND ($3 IS NULL OR last_step IS NULL OR last_step < $3)",
+    )
+    .bind(stored::id_column(&user))
+    .bind(at_ms)
+    .bind(step)
+    .execute(connection)
+    .await?;
     Ok(noted.rows_affected() == 1)
+}
+
+/// Makes room for one more session of the holder; answers how many had to go.
+async fn end_oldest(connection: &mut SqliteConnection, holder: SessionHolder) -> Result<u64, sqlx::Error> {
+    let (statement, id) = match holder {
+        SessionHolder::User(id) => (
+            "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = $1 \
+             ORDER BY created_at_ms DESC, id DESC LIMIT -1 OFFSET $2)",
+            id,
+        ),
+        SessionHolder::Token(id) => (
+            "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE token_id = $1 \
+             ORDER BY created_at_ms DESC, id DESC LIMIT -1 OFFSET $2)",
+            id,
+        ),
+    };
+    let kept = i64::try_from(MOST_SESSIONS - 1).unwrap_or(i64::MAX);
+    let ended = sqlx::query(statement).bind(stored::id_column(&id)).bind(kept).execute(connection).await?;
+    Ok(ended.rows_affected())
 }
 
 async fn is_token(connection: &mut SqliteConnection, token: Uuid) -> Result<bool, sqlx::Error> {

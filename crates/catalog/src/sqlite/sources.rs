@@ -46,6 +46,7 @@ impl Sources for SqliteCatalog {
     async fn put(&self, tenant: &TenantName, source: Source, audit: AuditEntry) -> Result<Source, Fault> {
         let doing = "storing a source";
         let mut transaction = self.begin_write(doing).await?;
+        self.require_tenant(doing, &mut transaction, tenant).await?;
         let source = upsert(&mut transaction, tenant, source, audit)
             .await
             .map_err(|error| self.write_failed(doing, error))?;

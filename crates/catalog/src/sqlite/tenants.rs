@@ -25,6 +25,15 @@ impl Tenants for SqliteCatalog {
         select_all(&mut transaction, &self.sealer).await.map_err(|error| read_failed(doing, error))
     }
 
+    async fn count(&self) -> Result<u64, Fault> {
+        let doing = "counting tenants";
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM tenants")
+            .fetch_one(&self.readers)
+            .await
+            .map_err(|error| read_failed(doing, error))?;
+        stored::count(count).map_err(|error| read_failed(doing, error))
+    }
+
     async fn create(&self, tenant: Tenant, audit: AuditEntry) -> Result<(), Fault> {
         let doing = "creating a tenant";
         refuse_without_key(&tenant)?;
@@ -46,8 +55,31 @@ impl Tenants for SqliteCatalog {
         self.settle(doing, transaction, changed).await
     }
 
-    async fn erase(&self, name: &TenantName) -> Result<bool, Fault> {
-        self.erase_tenant(name).await
+    async fn erase(&self, name: &TenantName, audit: AuditEntry) -> Result<bool, Fault> {
+        self.erase_tenant(name, audit).await
+    }
+}
+
+impl SqliteCatalog {
+    /// Passes if the tenant is there and not erased. Asked in the transaction of whatever is made for it, so that an
+    /// erasure at the same moment leaves nothing behind.
+    pub(super) async fn require_tenant(
+        &self,
+        doing: &'static str,
+        connection: &mut SqliteConnection,
+        name: &TenantName,
+    ) -> Result<(), Fault> {
+        let is_there: bool =
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM tenants WHERE name = $1 AND state <> 'closed')")
+                .bind(name.as_str())
+                .fetch_one(connection)
+                .await
+                .map_err(|error| self.write_failed(doing, error))?;
+        if is_there {
+            return Ok(());
+        }
+        let text = "the tenant is closed and its data is deleted; nothing can be made for it any more";
+        Err(Fault::new(Code::Conflict, text).with_context(doing))
     }
 }
 

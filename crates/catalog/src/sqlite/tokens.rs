@@ -5,7 +5,7 @@ use super::{SqliteCatalog, read_failed, stored};
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 use tollbook_kit::fault::{Code, Fault};
-use tollbook_model::audit::AuditEntry;
+use tollbook_model::audit::{AuditEntry, AuditObject};
 use tollbook_model::ports::Tokens;
 use tollbook_model::tenant::TenantName;
 use tollbook_model::token::Token;
@@ -59,6 +59,7 @@ impl Tokens for SqliteCatalog {
     async fn create(&self, hash: [u8; 32], token: Token, audit: AuditEntry) -> Result<(), Fault> {
         let doing = "registering a token";
         let mut transaction = self.begin_write(doing).await?;
+        self.require_tenant(doing, &mut transaction, &token.tenant).await?;
         let created = register(&mut transaction, hash, &token, audit).await;
         if self.settle(doing, transaction, created).await? {
             return Ok(());
@@ -76,6 +77,7 @@ impl Tokens for SqliteCatalog {
         }
         drop(reading);
         let mut transaction = self.begin_write(doing).await?;
+        self.require_tenant(doing, &mut transaction, &token.tenant).await?;
         let replaced = replace_named(&mut transaction, hash, &token, audit).await;
         self.settle(doing, transaction, replaced).await.map(drop)
     }
@@ -168,12 +170,18 @@ async fn replace_named(
     if is_only(connection, hash, token).await? {
         return Ok(false);
     }
-    sqlx::query("DELETE FROM tokens WHERE tenant = $1 AND name = $2 AND hash <> $3")
-        .bind(token.tenant.as_str())
-        .bind(token.name.as_str())
-        .bind(hash.to_vec())
-        .execute(&mut *connection)
-        .await?;
+    let former: Vec<Vec<u8>> =
+        sqlx::query_scalar("DELETE FROM tokens WHERE tenant = $1 AND name = $2 AND hash <> $3 RETURNING id")
+            .bind(token.tenant.as_str())
+            .bind(token.name.as_str())
+            .bind(hash.to_vec())
+            .fetch_all(&mut *connection)
+            .await?;
+    for id in former {
+        let object = Some(AuditObject::new("token", stored::id(&id)?));
+        let revoked = AuditEntry { action: "token.revoke", object, ..audit.clone() };
+        append_entry(connection, revoked.because("another one took its place")).await?;
+    }
     insert(connection, OVER_A_KNOWN, hash, token).await?;
     append_entry(connection, audit).await?;
     Ok(true)

@@ -55,6 +55,7 @@ impl Users for SqliteCatalog {
     async fn create(&self, user: User, credentials: UserCredentials, audit: AuditEntry) -> Result<(), Fault> {
         let doing = "creating a user";
         let mut transaction = self.begin_write(doing).await?;
+        self.require_tenant(doing, &mut transaction, &user.tenant).await?;
         let created = insert(&mut transaction, &self.sealer, user, credentials, audit).await;
         if self.settle(doing, transaction, created).await? {
             return Ok(());
@@ -96,8 +97,8 @@ async fn select_with_credentials(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let user = user_from_row(row)?;
-    let (password_hash, sealed): (String, Option<Vec<u8>>) =
-        sqlx::query_as("SELECT password_hash, sealed_second_factor FROM users WHERE id = $1")
+    let (password_hash, sealed, last_step): (String, Option<Vec<u8>>, Option<i64>) =
+        sqlx::query_as("SELECT password_hash, sealed_second_factor, last_step FROM users WHERE id = $1")
             .bind(stored::id_column(&user.id))
             .fetch_one(connection)
             .await?;
@@ -105,7 +106,8 @@ async fn select_with_credentials(
         .map(|sealed| sealing::open(sealer, &sealing::second_factor_place(&user.id), &sealed))
         .transpose()?
         .map(Secret::new);
-    Ok(Some((user, UserCredentials { password_hash: Secret::new(password_hash), second_factor })))
+    let password_hash = Secret::new(password_hash);
+    Ok(Some((user, UserCredentials { password_hash, second_factor, last_step })))
 }
 
 fn seal_second_factor(sealer: &Sealer, user: &Uuid, key: Option<&Secret<Vec<u8>>>) -> Option<Vec<u8>> {
@@ -122,7 +124,7 @@ async fn insert(
 ) -> Result<bool, sqlx::Error> {
     let inserted = sqlx::query(
         "INSERT INTO users (id, tenant, username, email, role, enabled, password_hash, sealed_second_factor, \
-         created_at_ms, last_login_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+         created_at_ms, last_login_at_ms, last_step) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
          ON CONFLICT (username) DO NOTHING",
     )
     .bind(stored::id_column(&user.id))
@@ -135,6 +137,7 @@ async fn insert(
     .bind(seal_second_factor(sealer, &user.id, credentials.second_factor.as_ref()))
     .bind(user.created_at_ms)
     .bind(user.last_login_at_ms)
+    .bind(credentials.last_step)
     .execute(&mut *connection)
     .await?;
     if inserted.rows_affected() == 0 {
@@ -190,7 +193,7 @@ async fn update_credentials(
             .await?;
     }
     if let Some(second_factor) = credentials.second_factor {
-        sqlx::query("UPDATE users SET sealed_second_factor = $2 WHERE id = $1")
+        sqlx::query("UPDATE users SET sealed_second_factor = $2, last_step = NULL WHERE id = $1")
             .bind(stored::id_column(user))
             .bind(seal_second_factor(sealer, user, second_factor.as_ref()))
             .execute(&mut *connection)

@@ -1,7 +1,7 @@
 //! What lies on the disk: no secret in clear, nothing that opens under another key, no change of the log unseen.
 
 use crate::conformance::export_manifests::manifest;
-use crate::conformance::sessions::session;
+use crate::conformance::sessions::{begin, session};
 use crate::conformance::users::{credentials, user};
 use crate::conformance::{NOW_MS, entry, id, tenant, token};
 use crate::sqlite::{open, open_sealed_with, run_sql, sealer};
@@ -144,7 +144,7 @@ async fn erased_secrets_are_gone_even_from_whoever_has_the_sealing_key() {
     let former = sealed_values(&path).await;
     assert_eq!(former.len(), 4);
     assert!(former.iter().all(|value| lies_in(folder.path(), value)));
-    assert!(catalog.erase(&tenant("acme")).await.unwrap());
+    assert!(catalog.erase(&tenant("acme"), entry("default", "tenant.erase")).await.unwrap());
     for value in &former {
         assert!(!lies_in(folder.path(), value), "with the database open");
     }
@@ -214,7 +214,7 @@ async fn every_act(catalog: &SqliteCatalog) -> Vec<(&'static str, Result<(), Fau
         ("user made", Users::create(catalog, user(2, "acme", "eve"), credentials(), act()).await),
         ("user changed", Users::change(catalog, admin, none, act()).await.map(drop)),
         ("user removed", Users::remove(catalog, &acme, id(1), act()).await.map(drop)),
-        ("session begun", Sessions::open(catalog, of_user, None, act()).await),
+        ("session begun", Sessions::open(catalog, begin(of_user, None), act()).await.map(drop)),
         ("session ended", Sessions::close(catalog, id(20), act()).await.map(drop)),
         ("source made", catalog.put(&acme, source(2, "new"), act()).await.map(drop)),
         ("source changed", catalog.put(&acme, source(1, "pbx"), act()).await.map(drop)),
@@ -250,7 +250,7 @@ async fn what_cannot_be_logged_is_not_done() {
     plant(&catalog).await;
     Tokens::create(&catalog, [1; 32], token(1, "acme", "key"), entry("acme", "act")).await.unwrap();
     let of_user = session(20, SessionHolder::User(id(1)));
-    Sessions::open(&catalog, of_user, None, entry("acme", "login")).await.unwrap();
+    Sessions::open(&catalog, begin(of_user, None), entry("acme", "login")).await.unwrap();
     let source = Source {
         id: id(1),
         pbx_alias: String::from("pbx"),

@@ -60,6 +60,12 @@ async fn fill(connection: &mut SqliteConnection) {
         "DELETE FROM tenants WHERE name <> 'default'",
         "INSERT INTO tokens VALUES (zeroblob(32), \
          x'00000000000000000000000000000005', 'default', 'admin', 'bootstrap', 78)",
+        "INSERT INTO tokens VALUES (randomblob(32), \
+         x'00000000000000000000000000000007', 'default', 'admin', 'nightly', 78)",
+        "INSERT INTO tokens VALUES (randomblob(32), \
+         x'00000000000000000000000000000008', 'former-1', 'admin', 'bootstrap', 78)",
+        "INSERT INTO tokens VALUES (randomblob(32), \
+         x'00000000000000000000000000000009', 'default', 'source', 'bootstrap', 78)",
         "INSERT INTO sources VALUES ('default', 'pbx', \
          x'00000000000000000000000000000006', 'csv', '{}', 1, 3, NULL, 79)",
     ] {
@@ -98,13 +104,19 @@ async fn keys_that_were_in_clear_are_sealed_and_the_rest_survives() {
     let bootstrap = Token {
         id: id(5),
         tenant: tenant("default"),
-        role: Role::Admin,
+        role: Role::Operator,
         name: String::from("bootstrap"),
         created_at_ms: 78,
         expires_at_ms: None,
         last_used_at_ms: None,
         networks: Vec::new(),
     };
-    assert_eq!(catalog.by_hash([0; 32]).await.unwrap(), Some(bootstrap));
+    assert_eq!(catalog.by_hash([0; 32]).await.unwrap(), Some(bootstrap), "there is an operator");
+    for (owner, number, role) in
+        [("default", 7, Role::Admin), ("former-1", 8, Role::Admin), ("default", 9, Role::Source)]
+    {
+        let other = Tokens::find(&catalog, &tenant(owner), id(number)).await.unwrap().unwrap();
+        assert_eq!(other.role, role, "{number}");
+    }
     assert_eq!(Sources::find(&catalog, &tenant("default"), "pbx").await.unwrap().unwrap().version, 3);
 }

@@ -33,7 +33,8 @@ pub struct AuditHead {
 /// The audit log in the control database. Changes of other tables append their entries themselves.
 #[async_trait]
 pub trait AuditLog: Send + Sync {
-    /// Appends entries in their order, in one durable transaction.
+    /// Appends entries in their order, in one durable transaction. Here as with every change, an entry for a tenant that was
+    /// erased meanwhile is dropped: no new chain begins where one has ended.
     ///
     /// # Errors
     /// `storage_full`, `unavailable` or `internal`; then none was appended.
@@ -75,7 +76,9 @@ pub trait AuditLog: Send + Sync {
     /// `unavailable` or `internal`.
     async fn latest_checkpoint(&self, tenant: &TenantName) -> Result<Option<String>, Fault>;
 
-    /// Forgets the tenant's entries from before then, but never the last one; answers how many.
+    /// Forgets the tenant's entries from before then, but never the last one; answers how many. What is forgotten is the
+    /// chain's beginning. An entry with a moment in the future, from a clock that ran ahead, says nothing of its age: it
+    /// goes with an old entry that follows it.
     ///
     /// # Errors
     /// `storage_full`, `unavailable` or `internal`.

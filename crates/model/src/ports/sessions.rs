@@ -1,7 +1,7 @@
 //! The table of login sessions. Of a refresh token only its hash is kept.
 
 use crate::audit::AuditEntry;
-use crate::user::{LiveSession, Session};
+use crate::user::{LiveSession, NewSession};
 use async_trait::async_trait;
 use tollbook_kit::fault::Fault;
 use uuid::Uuid;
@@ -9,17 +9,14 @@ use uuid::Uuid;
 /// Sessions in the control database.
 #[async_trait]
 pub trait Sessions: Send + Sync {
-    /// Begins a session, notes the login of its user, and logs it, in one transaction.
+    /// Begins a session, notes the login of its user, uses up his one-time password, and logs it, in one transaction. Of
+    /// several attempts with the same one-time password, one begins a session. The holder keeps
+    /// [`MOST_SESSIONS`](crate::user::MOST_SESSIONS): his oldest ones end; answers how many did.
     ///
     /// # Errors
-    /// `not_found` when its user or token is gone, or the user disabled, meanwhile; `storage_full`, `unavailable` or
-    /// `internal`.
-    async fn open(
-        &self,
-        session: Session,
-        refresh_hash: Option<[u8; 32]>,
-        audit: AuditEntry,
-    ) -> Result<(), Fault>;
+    /// `not_found` when its user or token is gone, the user disabled or the one-time password used, meanwhile;
+    /// `storage_full`, `unavailable` or `internal`.
+    async fn open(&self, new: NewSession, audit: AuditEntry) -> Result<u64, Fault>;
 
     /// The session of that id, over or not.
     ///

@@ -25,7 +25,7 @@ pub trait Sources: Send + Sync {
     /// and `version` of the argument count only for a new one. Answers the source as stored.
     ///
     /// # Errors
-    /// `unavailable` or `internal`.
+    /// `conflict` when the tenant is closed or unknown; `storage_full`, `unavailable` or `internal`.
     async fn put(&self, tenant: &TenantName, source: Source, audit: AuditEntry) -> Result<Source, Fault>;
 
     /// Removes it; false if there was none, and then nothing is logged. Its records stay.

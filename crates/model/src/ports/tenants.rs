@@ -20,6 +20,12 @@ pub trait Tenants: Send + Sync {
     /// `unavailable` or `internal`.
     async fn list(&self) -> Result<Vec<Tenant>, Fault>;
 
+    /// How many there are, closed ones among them. Cheap: no secret is opened for it.
+    ///
+    /// # Errors
+    /// `unavailable` or `internal`.
+    async fn count(&self) -> Result<u64, Fault>;
+
     /// Creates a tenant.
     ///
     /// # Errors
@@ -35,9 +41,10 @@ pub trait Tenants: Send + Sync {
 
     /// Deletes what the control database holds of a tenant whose time is over and whose records are gone: tokens, users,
     /// sessions, sources, callback secret and audit log. Its row stays, closed. Of its keys nothing remains that opens a
-    /// sealed number. False while journal or lake still hold records of it.
+    /// sealed number. False while journal or lake still hold records of it; nothing is logged then, nor when it is erased
+    /// already. The entry belongs to the chain of another tenant, as this one's ends with it.
     ///
     /// # Errors
     /// `storage_full`, `unavailable` or `internal`.
-    async fn erase(&self, name: &TenantName) -> Result<bool, Fault>;
+    async fn erase(&self, name: &TenantName, audit: AuditEntry) -> Result<bool, Fault>;
 }

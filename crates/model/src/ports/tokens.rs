@@ -31,15 +31,18 @@ pub trait Tokens: Send + Sync {
     /// Registers a token by its hash.
     ///
     /// # Errors
-    /// `conflict` when the hash is known, of whatever tenant; `storage_full`, `unavailable` or `internal`.
+    /// `conflict` when the hash is known, of whatever tenant, or its tenant is closed or unknown; `storage_full`,
+    /// `unavailable` or `internal`.
     async fn create(&self, hash: [u8; 32], token: Token, audit: AuditEntry) -> Result<(), Fault>;
 
     /// Registers a token as the only one of its tenant with its name: in the same transaction, every other one of that
-    /// name stops being known. A hash that is known keeps its id and gets the rest of the new token. Nothing is changed
-    /// or logged when that token, with its role, is there already.
+    /// name stops being known, for which it gets an entry `token.revoke` of the same actor. A hash that is known keeps its
+    /// id and gets the rest of the new token. Nothing is changed or logged when that token, with its role, is there
+    /// already.
     ///
     /// # Errors
-    /// `storage_full`, `unavailable` or `internal`; then the former ones are still known.
+    /// `conflict` when its tenant is closed or unknown; `storage_full`, `unavailable` or `internal`. Then the former ones
+    /// are still known.
     async fn put_only(&self, hash: [u8; 32], token: Token, audit: AuditEntry) -> Result<(), Fault>;
 
     /// Removes the tenant's token of that id and ends the sessions made from it; false if there was none, and then

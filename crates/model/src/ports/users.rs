@@ -31,7 +31,8 @@ pub trait Users: Send + Sync {
     /// Creates a user.
     ///
     /// # Errors
-    /// `conflict` when the name is taken, in whatever tenant; `storage_full`, `unavailable` or `internal`.
+    /// `conflict` when the name is taken, in whatever tenant, or its tenant is closed or unknown; `storage_full`,
+    /// `unavailable` or `internal`.
     async fn create(&self, user: User, credentials: UserCredentials, audit: AuditEntry) -> Result<(), Fault>;
 
     /// Replaces email, role, enabled and, where given, the credentials of the user of that tenant and id; the name stays.

@@ -37,13 +37,16 @@ impl Tenants for OneTenant {
     async fn list(&self) -> Result<Vec<Tenant>, Fault> {
         Ok(vec![self.tenant()])
     }
+    async fn count(&self) -> Result<u64, Fault> {
+        Ok(1)
+    }
     async fn create(&self, _tenant: Tenant, _audit: AuditEntry) -> Result<(), Fault> {
         Err(Fault::internal("there is one tenant only"))
     }
     async fn change(&self, _tenant: Tenant, _audit: AuditEntry) -> Result<bool, Fault> {
         Err(Fault::internal("this tenant does not change"))
     }
-    async fn erase(&self, _name: &TenantName) -> Result<bool, Fault> {
+    async fn erase(&self, _name: &TenantName, _audit: AuditEntry) -> Result<bool, Fault> {
         Err(Fault::internal("this tenant stays"))
     }
 }

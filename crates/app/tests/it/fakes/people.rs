@@ -5,11 +5,13 @@ use async_trait::async_trait;
 use std::sync::atomic::Ordering;
 use tollbook_kit::fault::{Code, Fault};
 use tollbook_model::access::Role;
-use tollbook_model::audit::AuditEntry;
+use tollbook_model::audit::{AuditEntry, AuditObject};
 use tollbook_model::ports::*;
 use tollbook_model::tenant::TenantName;
 use tollbook_model::token::Token;
-use tollbook_model::user::{LiveSession, Session, SessionHolder, User, UserCredentials};
+use tollbook_model::user::{
+    LiveSession, MOST_SESSIONS, NewSession, Session, SessionHolder, User, UserCredentials,
+};
 use uuid::Uuid;
 
 fn taken() -> Fault {
@@ -49,10 +51,15 @@ impl Tokens for World {
         if alone.count() == 1 && tokens.get(&hash).is_some_and(same) {
             return Ok(());
         }
+        let former = |known: &[u8; 32], other: &Token| {
+            *known != hash && other.tenant == token.tenant && other.name == token.name
+        };
+        for (_, other) in tokens.iter().filter(|(known, other)| former(known, other)) {
+            let object = Some(AuditObject::new("token", other.id));
+            self.log(vec![AuditEntry { action: "token.revoke", object, ..audit.clone() }])?;
+        }
         self.log(vec![audit])?;
-        tokens.retain(|known, other| {
-            *known == hash || other.tenant != token.tenant || other.name != token.name
-        });
+        tokens.retain(|known, other| !former(known, other));
         if let Some(known) = tokens.get(&hash) {
             token.id = known.id;
         }
@@ -121,7 +128,7 @@ impl Users for World {
             credentials.password_hash = password_hash;
         }
         if let Some(second_factor) = change.second_factor {
-            credentials.second_factor = second_factor;
+            (credentials.second_factor, credentials.last_step) = (second_factor, None);
         }
         (known.email, known.role, known.enabled) = (user.email, user.role, user.enabled);
         known.has_second_factor = credentials.second_factor.is_some();
@@ -164,23 +171,31 @@ impl World {
 
 #[async_trait]
 impl Sessions for World {
-    async fn open(
-        &self,
-        session: Session,
-        refresh_hash: Option<[u8; 32]>,
-        audit: AuditEntry,
-    ) -> Result<(), Fault> {
-        if self.live(session.clone()).is_none() {
-            return Err(Fault::new(Code::NotFound, "whose session it would be is gone"));
-        }
-        self.log(vec![audit])?;
+    async fn open(&self, new: NewSession, audit: AuditEntry) -> Result<u64, Fault> {
+        let NewSession { session, refresh_hash, step } = new;
+        let gone = || Fault::new(Code::NotFound, "whose session it would be is gone");
+        self.live(session.clone()).ok_or_else(gone)?;
         if let SessionHolder::User(id) = session.holder
-            && let Some((user, _)) = self.users.lock().unwrap().get_mut(&id)
+            && let Some((user, credentials)) = self.users.lock().unwrap().get_mut(&id)
         {
+            if step.is_some() && step <= credentials.last_step {
+                return Err(gone());
+            }
+            self.log(vec![audit])?;
+            credentials.last_step = step.or(credentials.last_step);
             user.last_login_at_ms = Some(session.created_at_ms);
+        } else {
+            self.log(vec![audit])?;
         }
-        self.sessions.lock().unwrap().insert(session.id, (session, refresh_hash));
-        Ok(())
+        let mut sessions = self.sessions.lock().unwrap();
+        // Ids rise with time.
+        let of_holder =
+            sessions.values().map(|(known, _)| known).filter(|known| known.holder == session.holder);
+        let ids: Vec<Uuid> = of_holder.map(|known| known.id).collect();
+        let ended = (ids.len() + 1).saturating_sub(MOST_SESSIONS);
+        sessions.retain(|id, _| !ids[..ended].contains(id));
+        sessions.insert(session.id, (session, refresh_hash));
+        Ok(ended as u64)
     }
     async fn find(&self, id: Uuid) -> Result<Option<LiveSession>, Fault> {
         let found = self.sessions.lock().unwrap().get(&id).map(|(session, _)| session.clone());

@@ -15,7 +15,7 @@ impl World {
     pub(super) fn log(&self, entries: Vec<AuditEntry>) -> Result<(), Fault> {
         self.writable()?;
         let mut chains = self.chains.lock().unwrap();
-        for entry in entries {
+        for entry in entries.into_iter().flat_map(|entry| [entry.told_at_home(), Some(entry)]).flatten() {
             let Chain { records, .. } = chains.entry(entry.tenant.clone()).or_default();
             let (seq, previous) =
                 records.last().map_or((1, FIRST_PREVIOUS), |last| (last.seq + 1, last.hash));
@@ -95,6 +95,10 @@ impl Tenants for World {
     async fn list(&self) -> Result<Vec<Tenant>, Fault> {
         Ok(self.tenants.lock().unwrap().values().cloned().collect())
     }
+    async fn count(&self) -> Result<u64, Fault> {
+        self.tenant_counts.fetch_add(1, Ordering::SeqCst);
+        Ok(self.tenants.lock().unwrap().len() as u64)
+    }
     async fn create(&self, tenant: Tenant, audit: AuditEntry) -> Result<(), Fault> {
         let mut tenants = self.tenants.lock().unwrap();
         if tenants.keys().any(|known| known.as_str().eq_ignore_ascii_case(tenant.name.as_str())) {
@@ -111,11 +115,12 @@ impl Tenants for World {
         *known = tenant;
         Ok(true)
     }
-    async fn erase(&self, name: &TenantName) -> Result<bool, Fault> {
+    async fn erase(&self, name: &TenantName, audit: AuditEntry) -> Result<bool, Fault> {
         self.writable()?;
         if self.holds_records.load(Ordering::SeqCst) {
             return Ok(false);
         }
+        self.log(vec![audit])?;
         self.sources.lock().unwrap().retain(|(tenant, _), _| tenant != name);
         self.tokens.lock().unwrap().retain(|_, token| token.tenant != *name);
         self.users.lock().unwrap().retain(|_, (user, _)| user.tenant != *name);

@@ -1,6 +1,6 @@
 //! Promises of the audit log port.
 
-use super::{Ports, entry, id, tenant, token};
+use super::{NOW_MS, Ports, entry, id, tenant, token};
 use tokio::task::JoinSet;
 use tollbook_model::access::{Actor, Role};
 use tollbook_model::audit::{AuditEntry, FIRST_PREVIOUS, Outcome};
@@ -46,6 +46,7 @@ pub(crate) async fn many_writers_leave_no_gap_in_any_chain(ports: Ports) {
     const WRITERS: u128 = 12;
     const ACTS: u128 = 12;
     const OWNERS: [&str; 3] = ["acme", "globex", "initech"];
+    ports.open_tenants().await;
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {
         let ports = ports.clone();
@@ -155,6 +156,7 @@ pub(crate) async fn the_beginning_of_a_chain_is_forgotten(ports: Ports) {
 }
 
 pub(crate) async fn a_long_beginning_is_forgotten(ports: Ports) {
+    ports.open_tenants().await;
     let acme = tenant("acme");
     append_at(&ports, &(0..2_345).collect::<Vec<_>>()).await;
     let token = token(1, "acme", "key");
@@ -163,4 +165,35 @@ pub(crate) async fn a_long_beginning_is_forgotten(ports: Ports) {
     assert_eq!(ports.chain("acme").await.len(), 346);
     assert!(ports.tokens.revoke(&acme, id(1), entry("acme", "token.revoke")).await.unwrap());
     assert_eq!(ports.audit_log.head(&acme).await.unwrap().unwrap().seq, 2_347);
+}
+
+pub(crate) async fn a_clock_that_ran_ahead_keeps_nothing_for_ever(ports: Ports) {
+    let acme = tenant("acme");
+    let seqs = async || ports.chain("acme").await.iter().map(|record| record.seq).collect::<Vec<_>>();
+    let ahead = NOW_MS + 1;
+    append_at(&ports, &[10, ahead, 20, 30, ahead, 40, 50]).await;
+    for (before_ms, left) in [
+        (10, vec![1, 2, 3, 4, 5, 6, 7]),
+        // How old the second one is, nobody knows; no older than the third.
+        (20, vec![2, 3, 4, 5, 6, 7]),
+        (21, vec![4, 5, 6, 7]),
+        (40, vec![5, 6, 7]),
+        (41, vec![7]),
+    ] {
+        ports.audit_log.forget_before(&acme, before_ms).await.unwrap();
+        assert_eq!(seqs().await, left, "before {before_ms}");
+    }
+}
+
+pub(crate) async fn what_is_done_to_another_tenant_is_told_at_home(ports: Ports) {
+    ports.open_tenants().await;
+    let before = ports.chain("default").await.len();
+    let about = |action| entry("default", action).about(&tenant("acme"));
+    ports.tokens.create([1; 32], token(1, "acme", "key"), about("token.create")).await.unwrap();
+    ports.tokens.create([1; 32], token(2, "acme", "key"), about("refused")).await.unwrap_err();
+    assert_eq!(ports.actions("acme").await, ["token.create"]);
+    let home = ports.chain("default").await.split_off(before);
+    let [told] = &home[..] else { panic!("{home:?}") };
+    assert_eq!((told.action.as_str(), told.object_id.as_deref()), ("token.create", Some("acme")));
+    assert_eq!(told.object_type.as_deref(), Some("tenant"));
 }

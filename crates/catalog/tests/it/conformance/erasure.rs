@@ -1,19 +1,18 @@
 //! Promises of the tenants port about erasing one.
 
 use super::export_manifests::manifest;
-use super::sessions::session;
+use super::sessions::{begin, session};
 use super::tenants::{keys, unusual, with_keys};
 use super::users::{credentials, user};
 use super::{NOW_MS, Ports, bare, batch, entry, id, part, swap, tenant, token};
 use serde_json::Map;
+use tollbook_kit::fault::{Code, Fault};
 use tollbook_model::source::Source;
 use tollbook_model::tenant::{Tenant, TenantState};
 use tollbook_model::user::SessionHolder;
 
-/// Gives the tenant one of everything but records.
-async fn furnish(ports: &Ports, number: u128, owner: &str) {
-    let act = || entry(owner, "furnish");
-    let source = Source {
+fn source(number: u128) -> Source {
+    Source {
         id: id(number),
         pbx_alias: String::from("pbx"),
         kind: String::from("csv"),
@@ -22,14 +21,19 @@ async fn furnish(ports: &Ports, number: u128, owner: &str) {
         version: 1,
         last_seen_at_ms: None,
         updated_at_ms: 0,
-    };
-    ports.sources.put(&tenant(owner), source, act()).await.unwrap();
+    }
+}
+
+/// Gives the tenant one of everything but records.
+async fn furnish(ports: &Ports, number: u128, owner: &str) {
+    let act = || entry(owner, "furnish");
+    ports.sources.put(&tenant(owner), source(number), act()).await.unwrap();
     ports.tokens.create([number as u8; 32], token(number, owner, "key"), act()).await.unwrap();
     ports.users.create(user(number, owner, owner), credentials(), act()).await.unwrap();
     for (session_id, holder) in
         [(number, SessionHolder::User(id(number))), (number + 100, SessionHolder::Token(id(number)))]
     {
-        ports.sessions.open(session(session_id, holder), None, act()).await.unwrap();
+        ports.sessions.open(begin(session(session_id, holder), None), act()).await.unwrap();
     }
     ports.export_manifests.keep(manifest(number, owner, 5)).await.unwrap();
     ports.audit_log.put_checkpoint(&tenant(owner), 1, 5, String::from("signed")).await.unwrap();
@@ -51,6 +55,10 @@ async fn found(ports: &Ports, number: u128, owner: &str) -> [bool; 9] {
     ]
 }
 
+async fn erase(ports: &Ports, name: &str) -> Result<bool, Fault> {
+    ports.tenants.erase(&tenant(name), entry("default", "tenant.erase")).await
+}
+
 fn closing(name: &str, ends_at_ms: i64) -> Tenant {
     Tenant { state: TenantState::Closing { ends_at_ms }, ..unusual(name) }
 }
@@ -63,7 +71,7 @@ pub(crate) async fn an_erased_tenant_leaves_its_closed_row(ports: Ports) {
     }
     let before = ports.chain("acme").await.len();
     assert!(before > 5);
-    assert!(ports.tenants.erase(&tenant("acme")).await.unwrap());
+    assert!(erase(&ports, "acme").await.unwrap());
     assert_eq!(found(&ports, 1, "acme").await, [false; 9]);
     assert_eq!(found(&ports, 2, "other").await, [true; 9], "a neighbour is not touched");
 
@@ -81,32 +89,59 @@ pub(crate) async fn an_erased_tenant_leaves_its_closed_row(ports: Ports) {
 
     let stale = ports.tenants.change(closing("acme", NOW_MS), entry("other", "nothing")).await.unwrap();
     assert!(!stale, "a change that began before does not bring it back");
-    assert!(ports.tenants.erase(&tenant("acme")).await.unwrap(), "asking again is fine");
+    assert!(erase(&ports, "acme").await.unwrap(), "asking again is fine");
+    assert_eq!(ports.actions("default").await, ["tenant.erase"], "another tenant remembers it, once");
     let again = ports.tenants.find(&tenant("acme")).await.unwrap().unwrap();
     assert_eq!(again.newest_key().bytes(), key.bytes());
 }
 
 pub(crate) async fn a_tenant_is_not_erased_too_early(ports: Ports) {
-    assert!(!ports.tenants.erase(&tenant("acme")).await.unwrap(), "there is none");
+    assert!(!erase(&ports, "acme").await.unwrap(), "there is none");
     ports.tenants.create(with_keys("acme", &[(1, 8)]), entry("acme", "tenant.create")).await.unwrap();
     furnish(&ports, 1, "acme").await;
-    assert!(!ports.tenants.erase(&tenant("acme")).await.unwrap(), "it is open");
+    assert!(!erase(&ports, "acme").await.unwrap(), "it is open");
     assert!(ports.tenants.change(closing("acme", NOW_MS + 1), entry("acme", "close")).await.unwrap());
-    assert!(!ports.tenants.erase(&tenant("acme")).await.unwrap(), "its time is not over");
+    assert!(!erase(&ports, "acme").await.unwrap(), "its time is not over");
     assert!(ports.tenants.change(closing("acme", NOW_MS), entry("acme", "close")).await.unwrap());
 
     ports.journal.append(vec![batch(1, 1, 0)]).await.unwrap();
-    assert!(!ports.tenants.erase(&tenant("acme")).await.unwrap(), "a batch is live");
+    assert!(!erase(&ports, "acme").await.unwrap(), "a batch is live");
     assert!(ports.manifest.replace(swap(&[id(1)], &[], vec![], 5)).await.unwrap());
-    assert!(!ports.tenants.erase(&tenant("acme")).await.unwrap(), "a batch is doomed");
+    assert!(!erase(&ports, "acme").await.unwrap(), "a batch is doomed");
     ports.manifest.forget(&[id(1)]).await.unwrap();
     assert!(ports.manifest.replace(swap(&[], &[], vec![bare(part(10, 0, 1))], 5)).await.unwrap());
-    assert!(!ports.tenants.erase(&tenant("acme")).await.unwrap(), "a part is live");
+    assert!(!erase(&ports, "acme").await.unwrap(), "a part is live");
     assert!(ports.manifest.replace(swap(&[], &[id(10)], vec![], 6)).await.unwrap());
-    assert!(!ports.tenants.erase(&tenant("acme")).await.unwrap(), "a part is doomed");
+    assert!(!erase(&ports, "acme").await.unwrap(), "a part is doomed");
     assert_eq!(found(&ports, 1, "acme").await, [true; 9], "nothing was taken away meanwhile");
     assert_eq!(keys(&ports.tenants.find(&tenant("acme")).await.unwrap().unwrap()), [(1, 8), (2, 7)]);
 
     ports.manifest.forget(&[id(10)]).await.unwrap();
-    assert!(ports.tenants.erase(&tenant("acme")).await.unwrap());
+    assert!(erase(&ports, "acme").await.unwrap());
+}
+
+pub(crate) async fn nothing_is_made_for_a_tenant_that_is_erased(ports: Ports) {
+    ports.tenants.create(closing("acme", NOW_MS), entry("acme", "tenant.create")).await.unwrap();
+    furnish(&ports, 1, "acme").await;
+    assert!(erase(&ports, "acme").await.unwrap());
+    // Whoever does these looked the tenant up before it was erased.
+    for owner in ["acme", "nobody"] {
+        let act = || entry(owner, "late");
+        let name = tenant(owner);
+        for refused in [
+            ports.tokens.create([2; 32], token(2, owner, "key"), act()).await,
+            ports.tokens.put_only([2; 32], token(2, owner, "key"), act()).await,
+            ports.users.create(user(2, owner, owner), credentials(), act()).await,
+            ports.sources.put(&name, source(2), act()).await.map(drop),
+        ] {
+            assert_eq!(refused.unwrap_err().code(), Code::Conflict, "{owner}");
+        }
+    }
+    for holder in [SessionHolder::User(id(1)), SessionHolder::Token(id(1))] {
+        let late = ports.sessions.open(begin(session(2, holder), None), entry("acme", "late")).await;
+        assert_eq!(late.unwrap_err().code(), Code::NotFound);
+    }
+    ports.audit_log.append(vec![entry("acme", "late"), entry("other", "in time")]).await.unwrap();
+    assert_eq!(found(&ports, 1, "acme").await, [false; 9], "no new chain begins, above all");
+    assert_eq!(ports.actions("other").await, ["in time"]);
 }

@@ -19,6 +19,7 @@ fn source(number: u128, pbx_alias: &str) -> Source {
 }
 
 pub(crate) async fn a_source_keeps_its_id_and_counts_its_changes(ports: Ports) {
+    ports.open_tenants().await;
     let acme = tenant("acme");
     assert_eq!(ports.sources.find(&acme, "pbx").await.unwrap(), None);
     assert_eq!(
@@ -45,6 +46,7 @@ pub(crate) async fn a_source_keeps_its_id_and_counts_its_changes(ports: Ports) {
 }
 
 pub(crate) async fn sources_are_listed_by_name_within_their_tenant(ports: Ports) {
+    ports.open_tenants().await;
     for (number, owner, alias) in [(1, "acme", "zürich"), (2, "acme", "berlin"), (3, "other", "berlin")] {
         ports.sources.put(&tenant(owner), source(number, alias), entry(owner, "source.put")).await.unwrap();
     }
@@ -56,6 +58,7 @@ pub(crate) async fn sources_are_listed_by_name_within_their_tenant(ports: Ports)
 }
 
 pub(crate) async fn the_latest_sign_of_life_stays(ports: Ports) {
+    ports.open_tenants().await;
     let acme = tenant("acme");
     ports.sources.seen(&acme, "unknown", 5).await.unwrap();
     ports.sources.put(&acme, source(1, "pbx"), entry("acme", "source.put")).await.unwrap();
@@ -76,6 +79,7 @@ pub(crate) async fn the_latest_sign_of_life_stays(ports: Ports) {
 }
 
 pub(crate) async fn every_change_of_a_source_is_logged(ports: Ports) {
+    ports.open_tenants().await;
     let acme = tenant("acme");
     for _ in 0..2 {
         ports.sources.put(&acme, source(1, "pbx"), entry("acme", "source.put")).await.unwrap();

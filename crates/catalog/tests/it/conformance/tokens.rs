@@ -1,6 +1,6 @@
 //! Promises of the tokens port.
 
-use super::sessions::session;
+use super::sessions::{begin, session};
 use super::{Ports, entry, id, tenant, token};
 use tollbook_kit::fault::Code;
 use tollbook_model::access::Role;
@@ -8,6 +8,7 @@ use tollbook_model::token::Token;
 use tollbook_model::user::SessionHolder;
 
 pub(crate) async fn a_token_is_found_by_its_hash_alone(ports: Ports) {
+    ports.open_tenants().await;
     let of_role = |at: usize, role| Token {
         role,
         created_at_ms: 500 - at as i64,
@@ -40,6 +41,7 @@ pub(crate) async fn a_token_is_found_by_its_hash_alone(ports: Ports) {
 }
 
 pub(crate) async fn a_known_value_is_refused(ports: Ports) {
+    ports.open_tenants().await;
     let create = async |hash, token, action| ports.tokens.create(hash, token, entry("acme", action)).await;
     create([1; 32], token(1, "acme", "first"), "token.create").await.unwrap();
     let refused = create([1; 32], token(2, "globex", "theirs"), "refused").await.unwrap_err();
@@ -51,6 +53,7 @@ pub(crate) async fn a_known_value_is_refused(ports: Ports) {
 }
 
 pub(crate) async fn a_token_can_replace_all_others_of_its_name(ports: Ports) {
+    ports.open_tenants().await;
     for (number, of, name) in
         [(1, "acme", "first"), (2, "acme", "first"), (3, "acme", "other"), (4, "globex", "first")]
     {
@@ -58,7 +61,7 @@ pub(crate) async fn a_token_can_replace_all_others_of_its_name(ports: Ports) {
         ports.tokens.create([number as u8; 32], token, entry(of, "token.create")).await.unwrap();
     }
     let of_first = SessionHolder::Token(id(1));
-    ports.sessions.open(session(50, of_first), None, entry("acme", "login")).await.unwrap();
+    ports.sessions.open(begin(session(50, of_first), None), entry("acme", "login")).await.unwrap();
     let known = async |at: u8| ports.tokens.by_hash([at; 32]).await.unwrap().map(|token| token.id);
     let put_only = async |at: u8, token| {
         ports.tokens.put_only([at; 32], token, entry("acme", "token.put_only")).await.unwrap();
@@ -85,6 +88,7 @@ pub(crate) async fn a_token_can_replace_all_others_of_its_name(ports: Ports) {
 }
 
 pub(crate) async fn a_token_that_is_there_already_is_not_touched(ports: Ports) {
+    ports.open_tenants().await;
     let own = Token { networks: vec!["192.0.2.0/24".parse().unwrap()], ..token(1, "acme", "own") };
     let put_only = async |token| {
         ports.tokens.put_only([1; 32], token, entry("acme", "token.put_only")).await.unwrap();
@@ -101,12 +105,13 @@ pub(crate) async fn a_token_that_is_there_already_is_not_touched(ports: Ports) {
 }
 
 pub(crate) async fn a_revoked_token_takes_its_sessions_along(ports: Ports) {
+    ports.open_tenants().await;
     let acme = tenant("acme");
     for number in [1, 2] {
         let token = token(number, "acme", "exchange");
         ports.tokens.create([number as u8; 32], token, entry("acme", "token.create")).await.unwrap();
         let holder = SessionHolder::Token(id(number));
-        ports.sessions.open(session(number + 10, holder), None, entry("acme", "login")).await.unwrap();
+        ports.sessions.open(begin(session(number + 10, holder), None), entry("acme", "login")).await.unwrap();
     }
     let revoke = async |owner, action| {
         ports.tokens.revoke(&tenant(owner), id(1), entry("acme", action)).await.unwrap()
@@ -124,6 +129,7 @@ pub(crate) async fn a_revoked_token_takes_its_sessions_along(ports: Ports) {
 }
 
 pub(crate) async fn the_latest_use_stays(ports: Ports) {
+    ports.open_tenants().await;
     ports.tokens.used(id(1), 5).await.unwrap();
     ports.tokens.create([1; 32], token(1, "acme", "key"), entry("acme", "token.create")).await.unwrap();
     for (at_ms, expected) in [(50, 50), (40, 50), (60, 60)] {
@@ -132,4 +138,25 @@ pub(crate) async fn the_latest_use_stays(ports: Ports) {
         assert_eq!(found, Token { last_used_at_ms: Some(expected), ..token(1, "acme", "key") });
     }
     assert_eq!(ports.actions("acme").await, ["token.create"], "a use is no change");
+}
+
+pub(crate) async fn who_loses_his_place_is_logged(ports: Ports) {
+    ports.open_tenants().await;
+    for number in [1, 2] {
+        let former = token(number, "acme", "bootstrap");
+        ports.tokens.create([number as u8; 32], former, entry("acme", "token.create")).await.unwrap();
+    }
+    let put_only = |number: u128| {
+        let told = entry("acme", "token.put_only").because("as the operator wants it");
+        ports.tokens.put_only([number as u8; 32], token(number, "acme", "bootstrap"), told)
+    };
+    put_only(3).await.unwrap();
+    let chain = ports.chain("acme").await.split_off(2);
+    let told: Vec<_> =
+        chain.iter().map(|told| (told.action.as_str(), told.object_id.clone().unwrap())).collect();
+    let revoked = |number| ("token.revoke", id(number).to_string());
+    assert_eq!(told, [revoked(1), revoked(2), ("token.put_only", id(8).to_string())]);
+    assert_eq!((&chain[0].actor, chain[0].at_ms), (&chain[2].actor, chain[2].at_ms));
+    put_only(3).await.unwrap();
+    assert_eq!(ports.chain("acme").await.len(), 5, "nothing changed");
 }

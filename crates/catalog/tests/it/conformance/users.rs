@@ -1,6 +1,6 @@
 //! Promises of the users port.
 
-use super::sessions::session;
+use super::sessions::{begin, session};
 use super::{Ports, entry, id, tenant};
 use tollbook_kit::fault::Code;
 use tollbook_kit::secret::Secret;
@@ -23,7 +23,8 @@ pub(crate) fn user(number: u128, owner: &str, username: &str) -> User {
 }
 
 pub(crate) fn credentials() -> UserCredentials {
-    UserCredentials { password_hash: Secret::new(String::from("$argon2id$old")), second_factor: None }
+    let password_hash = Secret::new(String::from("$argon2id$old"));
+    UserCredentials { password_hash, second_factor: None, last_step: None }
 }
 
 fn told(credentials: &UserCredentials) -> (&str, Option<&[u8]>) {
@@ -32,6 +33,7 @@ fn told(credentials: &UserCredentials) -> (&str, Option<&[u8]>) {
 }
 
 pub(crate) async fn users_come_back_with_their_credentials(ports: Ports) {
+    ports.open_tenants().await;
     let zoe = User {
         email: Some(String::from("zoe@example.net")),
         role: Role::Auditor,
@@ -59,6 +61,7 @@ pub(crate) async fn users_come_back_with_their_credentials(ports: Ports) {
 }
 
 pub(crate) async fn a_name_is_of_one_user_in_the_whole_instance(ports: Ports) {
+    ports.open_tenants().await;
     ports.users.create(user(1, "acme", "bob"), credentials(), entry("acme", "user.create")).await.unwrap();
     for owner in ["acme", "other"] {
         let refused = ports.users.create(user(2, owner, "bob"), credentials(), entry(owner, "refused")).await;
@@ -71,10 +74,15 @@ pub(crate) async fn a_name_is_of_one_user_in_the_whole_instance(ports: Ports) {
 }
 
 pub(crate) async fn a_change_ends_sessions_unless_it_is_of_mail_alone(ports: Ports) {
+    ports.open_tenants().await;
     let bob = user(1, "acme", "bob");
     ports.users.create(bob.clone(), credentials(), entry("acme", "user.create")).await.unwrap();
     ports.users.create(user(2, "acme", "eve"), credentials(), entry("acme", "user.create")).await.unwrap();
-    ports.sessions.open(session(20, SessionHolder::User(id(2))), None, entry("acme", "login")).await.unwrap();
+    ports
+        .sessions
+        .open(begin(session(20, SessionHolder::User(id(2))), None), entry("acme", "login"))
+        .await
+        .unwrap();
     let none = CredentialChange::default();
     let password =
         CredentialChange { password_hash: Some(Secret::new(String::from("$new"))), ..none.clone() };
@@ -90,7 +98,7 @@ pub(crate) async fn a_change_ends_sessions_unless_it_is_of_mail_alone(ports: Por
         (6, "enabled", &User { enabled: false, ..auditor.clone() }, none.clone(), false),
     ] {
         let holder = SessionHolder::User(id(1));
-        ports.sessions.open(session(100 + at, holder), None, entry("acme", "login")).await.unwrap();
+        ports.sessions.open(begin(session(100 + at, holder), None), entry("acme", "login")).await.unwrap();
         let last_login_at_ms = Some(session(0, holder).created_at_ms);
         let changed = ports.users.change(change.clone(), credentials, entry("acme", "user.change")).await;
         assert!(changed.unwrap(), "{what}");
@@ -107,6 +115,7 @@ pub(crate) async fn a_change_ends_sessions_unless_it_is_of_mail_alone(ports: Por
 }
 
 pub(crate) async fn credentials_change_one_by_one(ports: Ports) {
+    ports.open_tenants().await;
     ports.users.create(user(1, "acme", "bob"), credentials(), entry("acme", "user.create")).await.unwrap();
     let change = async |password: Option<&str>, second_factor: Option<Option<&[u8]>>| {
         let credentials = CredentialChange {
@@ -130,9 +139,10 @@ pub(crate) async fn credentials_change_one_by_one(ports: Ports) {
 }
 
 pub(crate) async fn a_removed_user_takes_his_sessions_along(ports: Ports) {
+    ports.open_tenants().await;
     ports.users.create(user(1, "acme", "bob"), credentials(), entry("acme", "user.create")).await.unwrap();
     let holder = SessionHolder::User(id(1));
-    ports.sessions.open(session(10, holder), None, entry("acme", "login")).await.unwrap();
+    ports.sessions.open(begin(session(10, holder), None), entry("acme", "login")).await.unwrap();
     let remove =
         async |owner, action| ports.users.remove(&tenant(owner), id(1), entry("acme", action)).await.unwrap();
     assert!(!remove("other", "nothing").await);
