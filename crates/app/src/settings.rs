@@ -82,8 +82,9 @@ pub struct SettingsChange {
 }
 
 impl SettingsChange {
-    /// Everything that is wrong with it.
-    pub(crate) fn faults(&self) -> Vec<Detail> {
+    /// Everything that is wrong with it, under the names that changes of settings have. Protocols ask for it to name all
+    /// faults of a request in one answer.
+    pub fn faults(&self) -> Vec<Detail> {
         let days = 1..=TenantSettings::MOST_DAYS;
         let numbers = [
             ("retention.cdr_days", self.cdr_days, days.clone(), "a number of days"),

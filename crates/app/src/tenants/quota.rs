@@ -24,8 +24,10 @@ pub struct QuotaChange {
 }
 
 impl QuotaChange {
-    /// Everything that is wrong with it.
-    pub(crate) fn faults(&self) -> Vec<Detail> {
+    /// Everything that is wrong with it, named like `quota.running_jobs`; as [`SettingsChange::faults`] for settings.
+    ///
+    /// [`SettingsChange::faults`]: crate::settings::SettingsChange::faults
+    pub fn faults(&self) -> Vec<Detail> {
         let numbers = [
             ("quota.direct_exports", self.direct_exports, DIRECT_EXPORTS),
             ("quota.running_jobs", self.running_jobs, RUNNING_JOBS),

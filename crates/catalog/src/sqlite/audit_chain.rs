@@ -5,6 +5,11 @@ use sqlx::SqliteConnection;
 use tollbook_model::audit::{AuditEntry, AuditRecord, FIRST_PREVIOUS};
 use tollbook_model::tenant::TenantName;
 
+/// Writers overtake one another between reading the clock and taking their place. Within this time a later place is given
+/// no earlier time, so that a range of time is a stretch of the chain without holes. A clock that was set back by more is
+/// told as it is.
+const OVERTAKING_MS: i64 = 10_000;
+
 /// Appends the entry to its tenant's chain, and what it tells at home to that of the actor's own tenant. The transaction
 /// holds the writing lock, so nobody else reads the same ends.
 pub(super) async fn append_entry(
@@ -17,7 +22,10 @@ pub(super) async fn append_entry(
     append_to_chain(connection, entry).await
 }
 
-async fn append_to_chain(connection: &mut SqliteConnection, entry: AuditEntry) -> Result<(), sqlx::Error> {
+async fn append_to_chain(
+    connection: &mut SqliteConnection,
+    mut entry: AuditEntry,
+) -> Result<(), sqlx::Error> {
     let tenant = entry.tenant.clone();
     if is_closed(connection, &tenant).await? {
         // Its chain was erased with all that it told of; another one from the beginning on would look like a forgery.
@@ -30,6 +38,9 @@ async fn append_to_chain(connection: &mut SqliteConnection, entry: AuditEntry) -
             .await?;
     let (seq, previous, latest_ms) = match end {
         Some((seq, hash, latest_ms)) => {
+            if (1..=OVERTAKING_MS).contains(&latest_ms.saturating_sub(entry.at_ms)) {
+                entry.at_ms = latest_ms;
+            }
             (stored::count(seq)? + 1, stored::hash(&hash)?, latest_ms.max(entry.at_ms))
         }
         None => (1, FIRST_PREVIOUS, entry.at_ms),

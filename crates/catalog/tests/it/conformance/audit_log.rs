@@ -74,8 +74,9 @@ pub(crate) async fn many_writers_leave_no_gap_in_any_chain(ports: Ports) {
 }
 
 pub(crate) async fn pages_show_what_was_asked_for(ports: Ports) {
-    // The clock was set back after the fourth.
-    append_at(&ports, &[10, 20, 30, 90, 25, 40, 50]).await;
+    // In minutes. The clock was set back after the fourth.
+    const MINUTE_MS: i64 = 60_000;
+    append_at(&ports, &[10, 20, 30, 90, 25, 40, 50].map(|minute| minute * MINUTE_MS)).await;
     ports.audit_log.append(vec![entry("other", "theirs")]).await.unwrap();
     let all = (i64::MIN, i64::MAX);
     for (range, up_to_seq, after_seq, most, expected) in [
@@ -95,12 +96,22 @@ pub(crate) async fn pages_show_what_was_asked_for(ports: Ports) {
         ((i64::MIN, 10), u64::MAX, 0, 100, vec![]),
         ((i64::MIN, 26), u64::MAX, 0, 100, vec![1, 2, 5]),
     ] {
-        let range = TimeRange::new(range.0, range.1).unwrap();
+        let ms = |minute: i64| minute.saturating_mul(MINUTE_MS);
+        let range = TimeRange::new(ms(range.0), ms(range.1)).unwrap();
         let scope = AuditScope { tenant: tenant("acme"), range, up_to_seq };
         let page = ports.audit_log.page(&scope, after_seq, most).await.unwrap();
         let seqs: Vec<_> = page.iter().map(|record| record.seq).collect();
         assert_eq!(seqs, expected, "{scope:?} after {after_seq}, at most {most}");
     }
+}
+
+pub(crate) async fn a_later_place_has_no_earlier_time_unless_the_clock_was_set_back(ports: Ports) {
+    append_at(&ports, &[1_000, 990, 5_000, 4_999, 15_001, 5_000, 60_000]).await;
+    let scope = AuditScope { tenant: tenant("acme"), range: TimeRange::all(), up_to_seq: u64::MAX };
+    let records = ports.audit_log.page(&scope, 0, 100).await.unwrap();
+    let times: Vec<_> = records.iter().map(|record| record.at_ms).collect();
+    assert_eq!(times, [1_000, 1_000, 5_000, 5_000, 15_001, 5_000, 60_000]);
+    assert!(records.iter().all(|record| record.computed_hash() == record.hash));
 }
 
 pub(crate) async fn checkpoints_cover_what_they_sign(ports: Ports) {

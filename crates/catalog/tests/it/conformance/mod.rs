@@ -103,6 +103,7 @@ macro_rules! conformance {
         ]);
         conformance!(@ $fresh, audit_log: [
             entries_form_a_chain_per_tenant, many_writers_leave_no_gap_in_any_chain, pages_show_what_was_asked_for,
+            a_later_place_has_no_earlier_time_unless_the_clock_was_set_back,
             checkpoints_cover_what_they_sign, the_beginning_of_a_chain_is_forgotten, a_long_beginning_is_forgotten,
             a_clock_that_ran_ahead_keeps_nothing_for_ever, what_is_done_to_another_tenant_is_told_at_home,
         ]);

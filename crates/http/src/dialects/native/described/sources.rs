@@ -26,6 +26,7 @@ pub(in super::super) fn store() -> Operation {
         .takes_json("SourceDefinition", definition(), &example)
         .answers_json::<SourceView>(200, "The source, changed.")
         .answers_json::<SourceView>(201, "The source, made.")
+        .refuses(&[409])
 }
 
 pub(in super::super) fn show() -> Operation {

@@ -1,6 +1,6 @@
 //! The members of a JSON object, taken one by one; everything that is wrong with them is found in one pass.
 //!
-//! Only names and types are judged here. Bounds of values are the use cases' business.
+//! Only names and types are judged here. Bounds of values are the use cases' business, whose verdict is taken along.
 
 use serde_json::{Map, Value};
 use tollbook_kit::fault::{Detail, Fault, InvalidKind};
@@ -123,6 +123,11 @@ impl Members {
         inner.refuse_rest();
         self.faults.append(&mut inner.faults);
         Some(value)
+    }
+
+    /// Takes along what a use case finds wrong with what was read, so that one answer names it all.
+    pub(crate) fn judged(&mut self, faults: Vec<Detail>) {
+        self.faults.extend(faults);
     }
 
     /// Notes a wrong value; answers none, in place of it.

@@ -36,6 +36,7 @@ pub(super) fn settings(given: &mut Members) -> SettingsChange {
         let reason = "must be a span of time such as 36h or 7d";
         change.file_retention_s = native.parsed("file_retention", text, duration::seconds, reason);
     });
+    given.judged(change.faults());
     change
 }
 
@@ -109,7 +110,7 @@ mod tests {
     fn every_fault_is_named() {
         let fault = read(json!({
             "caller_numbers": "clear", "callback_secret_set": true, "native": {"file_retention": 7},
-            "retention": {"cdr_days": "30", "days": 1}
+            "retention": {"cdr_days": "30", "days": 1, "event_days": 0}
         }))
         .unwrap_err();
         let names: Vec<_> = fault.details().iter().map(|detail| detail.name.as_str()).collect();
@@ -119,6 +120,7 @@ mod tests {
             "caller_numbers",
             "retention.cdr_days",
             "native.file_retention",
+            "retention.event_days",
         ];
         assert_eq!(names, wanted);
     }

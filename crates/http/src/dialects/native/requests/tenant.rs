@@ -40,7 +40,9 @@ fn settings_and_quota(given: &mut Members) -> (SettingsChange, QuotaChange) {
         queued_jobs: quota.number("queued_jobs"),
         stored_bytes: quota.number_or_null("stored_bytes"),
     });
-    (settings, quota.unwrap_or_default())
+    let quota = quota.unwrap_or_default();
+    given.judged(quota.faults());
+    (settings, quota)
 }
 
 /// What documents say of a new tenant.
