@@ -44,6 +44,8 @@ fn start(folder: &Path) -> Service {
 fn fuzz(python: &OsString, service: &Service, document: &str, folder: &Path) {
     let tokens = service.client.get("/api/v1/tokens").expect(200).json();
     let own = tokens["items"][0]["id"].as_str().expect("the operator's token is the only one").to_owned();
+    let signed = service.export("&format=ndjson");
+    let signed = signed.header("tollbook-export-id").expect("every export has an id");
     let mut command = Command::new(python);
     command.args(["-m", "schemathesis.cli", "run", "--no-color", "--warnings", "off"]);
     command.args(["--checks", "all", "--exclude-checks", NOT_JUDGED]);
@@ -51,6 +53,7 @@ fn fuzz(python: &OsString, service: &Service, document: &str, folder: &Path) {
     command.args(["--header", &format!("Authorization: Bearer {TOKEN}")]);
     command.arg(format!("{}{document}", service.client.url())).current_dir(folder);
     command.env("SCHEMATHESIS_HOOKS", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/hooks.py"));
+    command.env("SIGNED_EXPORT", signed);
     let output = command.env("OWN_TOKEN", own).env("PYTHONUTF8", "1").output().expect("Python runs");
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
