@@ -6,8 +6,10 @@
 
 pub mod audit;
 mod changes;
+mod credentials;
 pub mod datasets;
 pub mod exports;
+mod faults;
 pub mod identity;
 pub mod ingest;
 pub mod logins;
@@ -128,7 +130,7 @@ impl App {
         let keys = signing_keys::SigningKeyRing::open(&*ports.signing_keys, &**clock, &**randomness).await?;
         let keys = Arc::new(keys);
         let rights = Arc::new(rights::Rights::new(audit_log.clone(), clock.clone()));
-        let remembered = identity::RememberedIdentities::new(clock);
+        let remembered = credentials::RememberedIdentities::new(clock);
         let tenants = Arc::new(tenants::TenantDirectory::new(&ports, remembered.clone()));
         let passwords = Arc::new(logins::PasswordHashing::new(randomness.clone()));
         let manifests =

@@ -2,10 +2,11 @@
 //!
 //! What they mean is known to those who obey them. Quotas are not here: only the operator changes those.
 
+use crate::faults::{all_right, invalid, out_of_bounds};
 use crate::rights::Rights;
 use crate::tenants::TenantDirectory;
 use std::sync::Arc;
-use tollbook_kit::fault::{Detail, Fault, InvalidKind};
+use tollbook_kit::fault::{Detail, Fault};
 use tollbook_kit::secret::Secret;
 use tollbook_model::access::{Action, Caller};
 use tollbook_model::tenant::{CallerNumbers, Tenant, TenantSettings};
@@ -134,27 +135,6 @@ impl SettingsChange {
         told.extend(file_retention.map(|told| format!("{told} seconds")));
         told
     }
-}
-
-/// Passes when nothing is wrong.
-pub(crate) fn all_right(faults: Vec<Detail>) -> Result<(), Fault> {
-    if faults.is_empty() { Ok(()) } else { Err(Fault::from_details(faults)) }
-}
-
-pub(crate) fn invalid(name: &str, reason: impl Into<String>) -> Detail {
-    Detail { name: name.into(), reason: reason.into(), kind: InvalidKind::InvalidParameter }
-}
-
-/// What is wrong with a number that is given and out of its bounds.
-pub(crate) fn out_of_bounds(
-    name: &str,
-    value: Option<u32>,
-    bounds: &std::ops::RangeInclusive<u32>,
-    what: &str,
-) -> Option<Detail> {
-    let value = value?;
-    let reason = || format!("must be {what} from {} to {}", bounds.start(), bounds.end());
-    (!bounds.contains(&value)).then(|| invalid(name, reason()))
 }
 
 /// Sets a value that is given and differs, and says so.

@@ -2,8 +2,8 @@
 //!
 //! What the settings of a kind mean is known to its connector alone.
 
+use crate::faults::invalid;
 use crate::rights::Rights;
-use crate::settings::invalid;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use tokio::sync::Mutex;

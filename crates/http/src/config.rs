@@ -2,7 +2,6 @@
 //!
 //! Where the values come from, and whether they make sense together, is the binary's business.
 
-use crate::server::ConnectionLimits;
 use ipnet::IpNet;
 use std::time::Duration;
 
@@ -19,6 +18,30 @@ pub struct HttpConfig {
     pub client_credentials: bool,
     /// Public base URL, such as `https://cdr.example.net:8443`; issuers of our own tokens begin with it.
     pub public_url: String,
+}
+
+/// Bounds of connections.
+#[derive(Debug, Clone)]
+pub struct ConnectionLimits {
+    /// Connections at once. When there are more, those that wait the longest for their next request give way.
+    pub most_connections: usize,
+    /// Connections at once of one address (of one /64 in IPv6), trusted proxies excepted; none: a quarter of all.
+    pub most_of_address: Option<usize>,
+    /// How long a connection may take to shake hands, and to send the headers of its next request.
+    pub header_patience: Duration,
+    /// How long a reader may take nothing of an answer before he is taken for gone.
+    pub reader_patience: Duration,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            most_connections: 10_000,
+            most_of_address: None,
+            header_patience: Duration::from_secs(10),
+            reader_patience: Duration::from_secs(120),
+        }
+    }
 }
 
 /// How many requests are answered in which time. The defaults are the contracts'.

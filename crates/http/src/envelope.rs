@@ -2,6 +2,7 @@
 
 use crate::api::Api;
 use crate::body;
+use crate::dialects;
 use crate::exchange::Exchange;
 use crate::metrics;
 use crate::proxies::{Peer, client_address};
@@ -32,7 +33,7 @@ pub(crate) async fn envelop(State(api): State<Arc<Api>>, request: Request, next:
     let refusal = response.extensions_mut().remove::<Refusal>();
     if let Some(refusal) = &refusal {
         rest.discard().await;
-        response = exchange.dialect.render(refusal, &exchange, api.clock.now_ms());
+        response = dialects::render(refusal, &exchange, api.clock.now_ms());
     }
     exchange.mark(response.headers_mut());
     if let Some(fault) = refusal.as_ref().and_then(Refusal::fault) {

@@ -2,7 +2,7 @@
 //!
 //! Nothing of its query, body or credential is kept here.
 
-use crate::dialects::Dialect;
+use crate::dialect::Dialect;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Uri};
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};

@@ -2,12 +2,8 @@
 //!
 //! The numbers are the operator's (`config`), the counting is `kit::rate`'s. Quotas of things under way are `app`'s.
 
-use crate::api::Api;
 use crate::config::RateConfig;
 use crate::exchange::Exchange;
-use crate::refusal::Refusal;
-use axum::extract::FromRequestParts;
-use http::request::Parts;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tollbook_kit::clock::Clock;
@@ -87,18 +83,6 @@ impl Limits {
     /// `rate_limited`.
     pub(crate) fn public(&self, address: Option<IpAddr>) -> Result<(), Fault> {
         admitted(self.public.take(&address.map(one_client)))
-    }
-}
-
-/// Proof that a request of a public route was counted; the first argument of such a route's handler.
-pub(crate) struct Public;
-
-impl FromRequestParts<Arc<Api>> for Public {
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Refusal> {
-        api.limits.public(Exchange::of(&parts.extensions)?.address)?;
-        Ok(Self)
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Where entries are kept, and that one commits together with the change that it tells of, is the catalog's business.
 
-use crate::access::{Actor, Role};
+use crate::actor::{Actor, Role};
 use crate::canonical;
 use crate::tenant::TenantName;
 use crate::time_range::instant_text;

@@ -3,6 +3,7 @@
 //! Pure: no I/O, no clock of its own, no Arrow, no SQL, no HTTP, and no word of any vendor.
 
 pub mod access;
+pub mod actor;
 pub mod audit;
 pub mod call;
 pub mod canonical;

@@ -3,21 +3,16 @@
 //! What follows from that is decided in [`rights`](crate::rights), and where a credential is found in a request by `http`.
 //! Whatever does not hold is refused with the same words, whyever: they teach nothing to whoever guesses.
 
-mod memory;
 mod outside;
-mod served;
 mod uses;
 
-pub(crate) use memory::RememberedIdentities;
-pub(crate) use served::ServedTenants;
-
-use crate::logins::{AccessClaims, AccessTokens, subject};
+use crate::credentials::{
+    AccessClaims, AccessTokens, HeldSession, RememberedIdentities, ServedTenants, hash_of, is_token, subject,
+};
 use crate::signing_keys::SigningKeyRing;
-use crate::tokens::{hash_of, is_token};
 use crate::{AuthConfig, Ports};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use memory::HeldSession;
 use serde_json::{Map, Value};
 use std::net::IpAddr;
 use std::sync::Arc;

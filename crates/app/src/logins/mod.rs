@@ -4,20 +4,19 @@
 //! Forms, realms and the words of the protocol are `http`'s. What an access token is good for is decided at each use,
 //! in [`identity`](crate::identity).
 
-mod access_tokens;
 mod one_time;
 mod password;
 mod throttle;
 
-pub(crate) use access_tokens::{AccessClaims, AccessTokens, subject};
 pub(crate) use one_time::{KEY_BYTES as ONE_TIME_KEY_BYTES, otpauth_uri};
 pub(crate) use password::PasswordHashing;
 
 use crate::Ports;
-use crate::identity::{RememberedIdentities, ServedTenants};
+use crate::credentials::{
+    ACCESS_TOKEN_LIFE, AccessTokens, REFRESH_TOKEN, RememberedIdentities, ServedTenants, hash_of, is_token,
+    make,
+};
 use crate::signing_keys::SigningKeyRing;
-use crate::tokens::{REFRESH_TOKEN, hash_of, is_token, make};
-use access_tokens::LIFE;
 use serde_json::Value;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -180,7 +179,7 @@ impl Logins {
         if !token.is_usable(self.clock.now_ms(), address) || !self.tenants.serves(&token.tenant).await? {
             return Err(refused());
         }
-        let session = self.new_session(SessionHolder::Token(token.id), LIFE);
+        let session = self.new_session(SessionHolder::Token(token.id), ACCESS_TOKEN_LIFE);
         let live = LiveSession { session, tenant: token.tenant, role: token.role, name: token.name };
         // The token is gone since it was looked up.
         let opened = self.open(&live, None, None, address).await;
@@ -325,7 +324,7 @@ impl Logins {
         at_ms: i64,
     ) -> Grant {
         let left = left(&live.session, at_ms);
-        let expires_in = left.min(LIFE);
+        let expires_in = left.min(ACCESS_TOKEN_LIFE);
         Grant {
             access_token: self.access_tokens.make(live, issuer, client, at_ms, expires_in),
             expires_in,

@@ -3,7 +3,7 @@
 //! Who may change a tenant is decided before.
 
 use crate::Ports;
-use crate::identity::RememberedIdentities;
+use crate::credentials::RememberedIdentities;
 use crate::remembered::Remembered;
 use std::sync::Arc;
 use std::time::Duration;

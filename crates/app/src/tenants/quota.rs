@@ -1,6 +1,7 @@
 //! Changes of a tenant's quota, and their bounds.
 
-use crate::settings::{invalid, out_of_bounds, set};
+use crate::faults::{invalid, out_of_bounds};
+use crate::settings::set;
 use tollbook_kit::fault::Detail;
 use tollbook_model::tenant::TenantQuota;
 

@@ -4,8 +4,9 @@
 
 use super::directory::{TenantDirectory, unknown_tenant};
 use super::quota::QuotaChange;
+use crate::faults::{all_right, invalid};
 use crate::rights::Rights;
-use crate::settings::{SettingsChange, all_right, invalid};
+use crate::settings::SettingsChange;
 use std::sync::Arc;
 use std::time::Duration;
 use tollbook_kit::clock::Clock;

@@ -2,19 +2,15 @@
 //!
 //! Whom a token stands for is judged in [`identity`](crate::identity). Of its text only a hash is kept; it is shown once.
 
-mod text;
-
-pub use text::TOKEN_LENGTH;
-pub(crate) use text::{REFRESH_TOKEN, hash_of, is_token, make};
+pub use crate::credentials::TOKEN_LENGTH;
 
 use crate::Ports;
-use crate::identity::RememberedIdentities;
+use crate::credentials::{API_TOKEN, RememberedIdentities, hash_of, is_own_value, make};
+use crate::faults::{all_right, invalid};
 use crate::rights::Rights;
-use crate::settings::{all_right, invalid};
 use crate::tenants::{TenantDirectory, unknown_tenant};
 use ipnet::IpNet;
 use std::sync::Arc;
-use text::{API_TOKEN, is_own_value};
 use tokio::sync::Mutex;
 use tollbook_kit::clock::Clock;
 use tollbook_kit::fault::{Code, Detail, Fault};

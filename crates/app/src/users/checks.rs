@@ -1,6 +1,6 @@
 //! What a user may be called, may have as a password, a role and an address. Pure.
 
-use crate::settings::invalid;
+use crate::faults::invalid;
 use tollbook_kit::fault::Detail;
 use tollbook_kit::secret::Secret;
 use tollbook_model::access::Role;

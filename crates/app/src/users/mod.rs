@@ -5,10 +5,10 @@
 mod checks;
 
 use crate::Ports;
-use crate::identity::RememberedIdentities;
+use crate::credentials::RememberedIdentities;
+use crate::faults::all_right;
 use crate::logins::{ONE_TIME_KEY_BYTES, PasswordHashing, otpauth_uri};
 use crate::rights::Rights;
-use crate::settings::all_right;
 use crate::tenants::TenantDirectory;
 use crate::tokens::beneficiary;
 use checks::{email_fault, password_fault, role_fault, username_fault};

@@ -4,7 +4,7 @@ use super::operation::Operation;
 use super::refusals;
 use super::table::Described;
 use super::{parameters, schemas};
-use crate::dialects::Dialect;
+use crate::dialect::Dialect;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tollbook_app::datasets::SchemaView;

@@ -1,7 +1,8 @@
 //! The responses of refusals, one per dialect and status: every operation refers to those that it can meet.
 
 use super::operation::reference;
-use crate::dialects::{Dialect, native};
+use crate::dialect::Dialect;
+use crate::dialects::native;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 

@@ -1,12 +1,12 @@
 //! One connection from its first byte to its last: the handshake, requests and answers, and every reason to end it.
 
-use super::ConnectionLimits;
 use super::guarded::GuardedStream;
 use super::places::{Line, Place};
 use super::running::{Running, UnderWay, WatchedBody};
 use super::transport::{HandshakeFailure, Transport};
 use super::wire::{Wire, WireCounters};
 use crate::breaker::Breaker;
+use crate::config::ConnectionLimits;
 use crate::metrics::{self, ConnectionNumbers};
 use crate::proxies::Peer;
 use axum::Router;

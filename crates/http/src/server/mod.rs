@@ -10,7 +10,7 @@ mod transport;
 mod wire;
 
 use crate::api::Api;
-use crate::config::HttpConfig;
+use crate::config::{ConnectionLimits, HttpConfig};
 use crate::metrics::{ConnectionNumbers, Render};
 use crate::ops;
 use crate::proxies::is_trusted;
@@ -34,37 +34,6 @@ const MOST_METRICS_READERS: usize = 64;
 /// Requests cut by a stop that are named one by one.
 const MOST_NAMED: usize = 100;
 
-/// Bounds of connections.
-#[derive(Debug, Clone)]
-pub struct ConnectionLimits {
-    /// Connections at once. When there are more, those that wait the longest for their next request give way.
-    pub most_connections: usize,
-    /// Connections at once of one address (of one /64 in IPv6), trusted proxies excepted; none: a quarter of all.
-    pub most_of_address: Option<usize>,
-    /// How long a connection may take to shake hands, and to send the headers of its next request.
-    pub header_patience: Duration,
-    /// How long a reader may take nothing of an answer before he is taken for gone.
-    pub reader_patience: Duration,
-}
-
-impl Default for ConnectionLimits {
-    fn default() -> Self {
-        Self {
-            most_connections: 10_000,
-            most_of_address: None,
-            header_patience: Duration::from_secs(10),
-            reader_patience: Duration::from_secs(120),
-        }
-    }
-}
-
-impl ConnectionLimits {
-    fn places(&self) -> Arc<Places> {
-        let of_address = self.most_of_address.unwrap_or(self.most_connections / 4);
-        Places::new(self.most_connections, of_address.max(1))
-    }
-}
-
 /// Answers requests on `listener`, through TLS if there is any, until the API's stop token says otherwise; then finishes
 /// what is under way. What is cut off before it is finished is named in the log.
 ///
@@ -81,7 +50,7 @@ pub async fn serve(
     let HttpConfig { connections: limits, trusted_proxies, .. } = config;
     let door = Door {
         listener,
-        places: limits.places(),
+        places: places(&limits),
         is_proxy: Box::new(move |peer| is_trusted(peer.ip().to_canonical(), &trusted_proxies)),
         numbers: ConnectionNumbers::of_process(),
         stop: stop.clone(),
@@ -106,7 +75,7 @@ pub async fn serve_metrics(listener: TcpListener, render: Render, stop: StopToke
     let router: Router = ops::metrics_routes(render.clone());
     let door = Door {
         listener,
-        places: limits.places(),
+        places: places(&limits),
         is_proxy: Box::new(|_| false),
         numbers: ConnectionNumbers::of_nobody(),
         stop: stop.clone(),
@@ -125,6 +94,12 @@ async fn clear(render: &Render) {
         tokio::time::sleep(CLEARING_PAUSE).await;
         drop(render());
     }
+}
+
+/// The places that these bounds leave.
+fn places(limits: &ConnectionLimits) -> Arc<Places> {
+    let of_address = limits.most_of_address.unwrap_or(limits.most_connections / 4);
+    Places::new(limits.most_connections, of_address.max(1))
 }
 
 /// Where connections come in.

@@ -2,7 +2,7 @@
 //! wait for ever. It ends with the last byte of its answer, or when the connection does.
 
 use super::places::Line;
-use crate::dialects::Dialect;
+use crate::dialect::Dialect;
 use crate::metrics::{self, Answered};
 use ::metrics::Gauge;
 use axum::body::{Body, HttpBody};

@@ -7,7 +7,7 @@
 //! Nothing here does I/O or waits; what is durable is the committer's business.
 
 use super::recent_ids::{Known, RecentIds};
-use super::submission::{DayRows, Submitted};
+use super::submission::{DayRows, OWN_BATCH_ROWS, Submitted};
 use crate::record_keys::{RecordId, RecordKeys, id_day, id_ms};
 use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch};
 use arrow_select::concat::concat_batches;
@@ -23,8 +23,6 @@ use tollbook_model::call::CallField;
 use tollbook_model::ports::{BatchContent, NewBatch, SnapshotScope};
 use uuid::Uuid;
 
-/// Submissions with this many records of a day and more become a batch of their own, which is encoded already.
-pub(super) const OWN_BATCH_ROWS: usize = 1000;
 /// Records of a batch put together from small submissions, at most about.
 const SHARED_BATCH_ROWS: usize = 64 * 1024;
 

@@ -2,7 +2,6 @@
 //!
 //! How they are gathered is the sink's business, what becomes of them the committer's.
 
-use super::group::OWN_BATCH_ROWS;
 use crate::record_keys::{RecordKeys, id_day};
 use arrow_array::{RecordBatch, UInt32Array};
 use arrow_select::take::take_record_batch;
@@ -12,6 +11,9 @@ use tokio::task::JoinHandle;
 use tollbook_columns::batch_codec::encode_batch;
 use tollbook_kit::fault::{Fault, ResultExt};
 use tollbook_model::ports::{Committed, SnapshotScope};
+
+/// Submissions with this many records of a day and more become a batch of their own, which is encoded already.
+pub(super) const OWN_BATCH_ROWS: usize = 1000;
 
 /// Records waiting for their commit.
 pub(super) struct Submission {

@@ -3,23 +3,13 @@
 //!
 //! Entries come one after the other and are forgotten at once. Where they come from is not known here.
 
+use super::broken::Broken;
 use super::checkpoint::Checkpoint;
+use super::hash_text::{hex_text, is_hash};
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 use tollbook_model::audit::{FIRST_PREVIOUS, hash_of};
 use tollbook_model::time_range::{Bound, instant_text};
-
-/// Digits of a hash.
-const HASH_DIGITS: usize = 64;
-
-/// What is wrong with an entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Broken {
-    /// Its place in the chain, if it says one.
-    pub(super) seq: Option<u64>,
-    /// In words.
-    pub(super) what: String,
-}
 
 /// A chain as far as it was read.
 pub(super) struct Chain {
@@ -165,15 +155,6 @@ fn in_utc(shown: &str) -> Option<String> {
         Bound::Instant(ms) => Some(instant_text(ms)),
         Bound::Day(_) => None,
     }
-}
-
-/// Is it a hash as it is written: 64 digits, letters in lower case?
-pub(super) fn is_hash(text: &str) -> bool {
-    text.len() == HASH_DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-fn hex_text(hash: [u8; 32]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A signed checkpoint: the word of the service that at some moment its log ended with this entry.
 
-use super::chain::is_hash;
+use super::hash_text::is_hash;
 use super::{NotVerified, mismatch, wrong_use};
 use serde::Deserialize;
 use serde_json::Value;

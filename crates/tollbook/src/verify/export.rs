@@ -3,6 +3,7 @@
 //! What is inside a file is looked at in `contents`, while it is read once from its beginning to its end.
 
 use super::contents::{Contents, Records};
+use super::hash_text::is_hash;
 use super::{NotVerified, mismatch, wrong_use};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
@@ -61,8 +62,6 @@ pub(super) fn verify(
 
 /// Does it say what manifests of this version say?
 fn is_sound(manifest: &ExportManifest) -> bool {
-    let is_hash =
-        |text: &str| text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let mut names = HashSet::new();
     let is_json = ExportFormat::from_name(&manifest.format).is_some_and(ExportFormat::is_json);
     let merkle = manifest.merkle.as_ref();

@@ -1,7 +1,7 @@
 //! What a file is, told by its content, and the entries of a log one after the other: as many as there are, in constant
 //! memory.
 
-use super::chain::Broken;
+use super::broken::Broken;
 use super::strict_json::StrictJson;
 use super::{NotVerified, mismatch, wrong_use};
 use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};

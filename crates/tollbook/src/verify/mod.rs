@@ -5,12 +5,14 @@
 //! what an export must be in `export` and `contents`, what a chain must be in `chain`, what a checkpoint says in
 //! `checkpoint`.
 
+mod broken;
 mod chain;
 mod checkpoint;
 mod contents;
 mod export;
 #[cfg(test)]
 mod export_tests;
+mod hash_text;
 mod input;
 mod strict_json;
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The OpenAPI document of this dialect, and where it is served.
 
 use super::{errors, realms, routes};
-use crate::limits::Public;
 use crate::openapi::{Document, Methods, Operation, Routes, Words, answers};
+use crate::public::Public;
 use crate::published;
 use axum::response::Response;
 use http::HeaderMap;

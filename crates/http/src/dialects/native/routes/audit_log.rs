@@ -4,8 +4,8 @@
 use super::super::described::audit_log;
 use super::super::{gate, responses};
 use super::{Answer, Shared, no_parameters};
-use crate::limits::Public;
 use crate::openapi::{Methods, Routes};
+use crate::public::Public;
 use crate::published;
 use axum::extract::{Request, State};
 use axum::response::Response;

@@ -2,8 +2,8 @@
 
 use super::super::described::{self, schemas};
 use super::{Answer, Segment, Segments, Shared, segment};
-use crate::limits::Public;
 use crate::openapi::{Methods, Routes};
+use crate::public::Public;
 use crate::published;
 use crate::refusal::Refusal;
 use axum::extract::{Path, State};

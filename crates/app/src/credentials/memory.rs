@@ -17,7 +17,7 @@ const MOST_CREDENTIALS: usize = 4096;
 const MOST_TENANTS: usize = 4096;
 
 /// A session, and the token behind it where it was made from one.
-pub(super) type HeldSession = (LiveSession, Option<Token>);
+pub(crate) type HeldSession = (LiveSession, Option<Token>);
 
 /// Look-ups of credentials. Clones share one memory.
 #[derive(Debug, Clone)]
@@ -74,17 +74,17 @@ impl RememberedIdentities {
     }
 
     /// Tokens by their hashes.
-    pub(super) fn tokens(&self) -> &Remembered<[u8; 32], Token> {
+    pub(crate) fn tokens(&self) -> &Remembered<[u8; 32], Token> {
         &self.0.tokens
     }
 
     /// Sessions by their ids.
-    pub(super) fn sessions(&self) -> &Remembered<Uuid, HeldSession> {
+    pub(crate) fn sessions(&self) -> &Remembered<Uuid, HeldSession> {
         &self.0.sessions
     }
 
     /// Until when credentials of a tenant are taken, in milliseconds.
-    pub(super) fn tenants(&self) -> &Remembered<TenantName, i64> {
+    pub(crate) fn tenants(&self) -> &Remembered<TenantName, i64> {
         &self.0.tenants
     }
 }
