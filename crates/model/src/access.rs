@@ -13,7 +13,7 @@ use uuid::Uuid;
 /// What a use case wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Estimate and export a dataset; for the audit log also its signed checkpoints.
+    /// Estimate and export a dataset, and fetch the manifests of its exports; for the audit log also its checkpoints.
     Export(Dataset),
     /// Post records.
     PostRecords,
@@ -27,7 +27,7 @@ pub enum Action {
     ManageSettings,
     /// List the exports and subscriptions of event records.
     ListEvents,
-    /// Create, see, change and close tenants, and make tokens for them.
+    /// Create, see, change and close tenants, and make tokens and users for them.
     ManageTenants,
 }
 

@@ -48,6 +48,11 @@ impl RememberedIdentities {
         self.0.tenants.forget_all();
     }
 
+    /// Forgets sessions alone, because some have ended.
+    pub(crate) fn forget_sessions(&self) {
+        self.0.sessions.forget_all();
+    }
+
     /// Carries a change of a token, a user or a session to its end, whether or not whoever asked for it waits, and then
     /// forgets everything, also when it failed: whether it was stored is not known then. A look-up that begins later sees
     /// the change.

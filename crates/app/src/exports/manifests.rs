@@ -2,7 +2,7 @@
 //!
 //! Hashing files and signing records is the data plane's work; how a manifest is kept is the catalog's.
 
-use super::ExportQuery;
+use super::{ExportQuery, numbers};
 use crate::signing_keys::SigningKeyRing;
 use futures::channel::oneshot;
 use futures::stream::{self, StreamExt};
@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tollbook_kit::clock::Clock;
-use tollbook_kit::fault::{Fault, ResultExt};
+use tollbook_kit::fault::{Code, Fault, ResultExt};
+use tollbook_kit::retry::Schedule;
 use tollbook_model::dataset::Dataset;
 use tollbook_model::export::{ExportedFile, Proof, Signing};
 use tollbook_model::export_manifest::{
@@ -20,12 +21,16 @@ use tollbook_model::format::ExportFormat;
 use tollbook_model::merkle::Hash;
 use tollbook_model::ports::{ExportManifests, ExportStream, KeyPurpose, StoredManifest};
 use tollbook_model::schema::Schema;
-use tollbook_model::tenant::TenantName;
+use tollbook_model::tenant::{CallerNumbers, Tenant, TenantName};
 use tollbook_model::time_range::{TimeRange, instant_text};
 use uuid::Uuid;
 
 /// How long the manifest of a streamed export can be fetched (`natalia.md` section 11).
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Waits before a manifest is kept after all: a whole export must not break off for a moment's crowd at the database. All
+/// together they are well below the time in which readers give up.
+const KEEPING: Schedule =
+    Schedule::new(&[Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)]);
 
 /// Signs manifests, keeps them and forgets them.
 pub(crate) struct Manifests {
@@ -50,21 +55,26 @@ pub(crate) struct Outline {
 }
 
 impl Outline {
-    /// Of this query, with filters as the caller wrote them.
-    pub(crate) fn of(tenant: &TenantName, export_id: Uuid, schema_id: String, query: &ExportQuery) -> Self {
+    /// Of this query, with filters as the caller wrote them; only that a tenant that hides callers' numbers hides them
+    /// here too, as everybody who may export may have the manifest.
+    pub(crate) fn of(tenant: &Tenant, export_id: Uuid, schema_id: String, query: &ExportQuery) -> Self {
         let selection = &query.selection;
-        let filters = selection.filters.iter();
+        let mut filters = selection.filters.clone();
+        if tenant.settings.caller_numbers == CallerNumbers::Pseudonym {
+            numbers::hide_callers(&mut filters, &tenant.pseudonym_keys);
+        }
+        let filters = filters.into_iter();
         let fields = Schema::of(selection.dataset).fields;
         let names = || selection.columns.iter().map(|&at| fields[at].name.to_owned()).collect();
         Self {
-            tenant: tenant.clone(),
+            tenant: tenant.name.clone(),
             export_id,
             dataset: selection.dataset,
             schema_id,
             format: query.format,
             range: selection.range,
             tz: selection.timezone.iana_name().unwrap_or("UTC").to_owned(),
-            filters: filters.map(|filter| (filter.field.name().to_owned(), filter.values.clone())).collect(),
+            filters: filters.map(|filter| (filter.field.name().to_owned(), filter.values)).collect(),
             columns: query.columns_named.then(names),
             formula_guard: query.formula_guard,
         }
@@ -146,7 +156,18 @@ impl Manifests {
         let created_at_ms = self.clock.now_ms();
         let jws = self.sign(outline, outcome, created_at_ms)?;
         let Outline { tenant, export_id, dataset, .. } = outline.clone();
-        self.port.keep(StoredManifest { tenant, export_id, dataset, created_at_ms, jws }).await
+        let manifest = StoredManifest { tenant, export_id, dataset, created_at_ms, jws };
+        let mut failed = 0;
+        loop {
+            let fault = match self.port.keep(manifest.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(fault) if fault.code() == Code::Unavailable => fault,
+                Err(fault) => return Err(fault),
+            };
+            failed += 1;
+            let Some(wait) = KEEPING.wait_after(failed) else { return Err(fault) };
+            tokio::time::sleep(wait).await;
+        }
     }
 
     /// The manifest of this tenant's export, if it is not too old.

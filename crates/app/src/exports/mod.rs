@@ -208,16 +208,15 @@ impl Exports {
         head: &ExportHead,
     ) -> Result<ExportStream, Fault> {
         let signing = query.signing;
-        let outline = Outline::of(&tenant.name, head.id, self.schema_id(query.selection.dataset), &query);
+        let outline = (signing != Signing::None)
+            .then(|| Outline::of(tenant, head.id, self.schema_id(query.selection.dataset), &query));
         let (request, rows, chain_end) = self.request(tenant, query, head.id).await?;
         let stream = self.ports.data_plane.export(request, rows).await?;
         let watermark = chain_end.unwrap_or(stream.watermark);
         let stream = ExportStream { watermark, ..stream };
-        Ok(match signing {
-            Signing::None => stream,
-            Signing::Manifest | Signing::Records => {
-                self.ports.manifests.clone().signed(outline, head.file_name.clone(), stream)
-            }
+        Ok(match outline {
+            None => stream,
+            Some(outline) => self.ports.manifests.clone().signed(outline, head.file_name.clone(), stream),
         })
     }
 

@@ -24,6 +24,20 @@ pub(super) fn normalise(filters: &mut [Filter], keys: &[PseudonymKey]) {
     }
 }
 
+/// Replaces callers' numbers by the pseudonyms that they have under the keys of the tenant.
+pub(super) fn hide_callers(filters: &mut [Filter], keys: &[PseudonymKey]) {
+    for filter in filters.iter_mut().filter(|filter| filter.field == FilterField::CallingParty) {
+        let pseudonyms = |value: String| {
+            if is_pseudonym(&value) {
+                return vec![value];
+            }
+            keys.iter().map(|key| key.pseudonym(&value)).collect()
+        };
+        filter.values = std::mem::take(&mut filter.values).into_iter().flat_map(pseudonyms).collect();
+        filter.values.dedup();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -301,7 +301,7 @@ impl Logins {
             let opened = sessions.open(new, entry).await;
             // As a rule nothing ends with it, and a crowd that logs in must not make everything be looked up anew.
             if !matches!(opened, Ok(0)) {
-                remembered.forget_all();
+                remembered.forget_sessions();
             }
             opened.map(drop)
         };

@@ -8,4 +8,4 @@ CREATE TABLE export_manifests (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX export_manifests_by_age ON export_manifests (created_at_ms);
-CREATE INDEX export_manifests_of_tenant ON export_manifests (tenant);
+CREATE INDEX export_manifests_of_tenant ON export_manifests (tenant, created_at_ms);

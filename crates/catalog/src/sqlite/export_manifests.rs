@@ -4,7 +4,7 @@ use super::{SqliteCatalog, read_failed, sealing, stored};
 use async_trait::async_trait;
 use tollbook_kit::fault::Fault;
 use tollbook_kit::secret::Sealer;
-use tollbook_model::ports::{ExportManifests, StoredManifest};
+use tollbook_model::ports::{ExportManifests, MOST_MANIFESTS, StoredManifest};
 use tollbook_model::tenant::TenantName;
 use uuid::Uuid;
 
@@ -18,6 +18,7 @@ impl ExportManifests for SqliteCatalog {
         let place = sealing::export_manifest_place(&manifest.export_id);
         let sealed = self.sealer.seal(&place, manifest.jws.as_bytes());
         let mut transaction = self.begin_write(doing).await?;
+        self.require_tenant(doing, &mut transaction, &manifest.tenant).await?;
         sqlx::query(
             "INSERT INTO export_manifests (export_id, tenant, dataset, created_at_ms, sealed_jws) \
              VALUES ($1, $2, $3, $4, $5)",
@@ -27,6 +28,15 @@ impl ExportManifests for SqliteCatalog {
         .bind(manifest.dataset.name())
         .bind(manifest.created_at_ms)
         .bind(sealed)
+        .execute(&mut *transaction)
+        .await
+        .map_err(|error| self.write_failed(doing, error))?;
+        sqlx::query(
+            "DELETE FROM export_manifests WHERE export_id IN (SELECT export_id FROM export_manifests \
+             WHERE tenant = $1 ORDER BY created_at_ms DESC, export_id DESC LIMIT -1 OFFSET $2)",
+        )
+        .bind(manifest.tenant.as_str())
+        .bind(i64::try_from(MOST_MANIFESTS).unwrap_or(i64::MAX))
         .execute(&mut *transaction)
         .await
         .map_err(|error| self.write_failed(doing, error))?;

@@ -183,7 +183,13 @@ async fn replace_named(
         append_entry(connection, revoked.because("another one took its place")).await?;
     }
     insert(connection, OVER_A_KNOWN, hash, token).await?;
-    append_entry(connection, audit).await?;
+    // A text that was known keeps its id, and the entry is about that one.
+    let id: Vec<u8> = sqlx::query_scalar("SELECT id FROM tokens WHERE hash = $1")
+        .bind(hash.to_vec())
+        .fetch_one(&mut *connection)
+        .await?;
+    let object = Some(AuditObject::new("token", stored::id(&id)?));
+    append_entry(connection, AuditEntry { object, ..audit }).await?;
     Ok(true)
 }
 

@@ -6,6 +6,9 @@ use async_trait::async_trait;
 use tollbook_kit::fault::Fault;
 use uuid::Uuid;
 
+/// Most manifests of one tenant; a further one takes the place of the oldest.
+pub const MOST_MANIFESTS: usize = 10_000;
+
 /// A signed manifest, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredManifest {
@@ -24,10 +27,10 @@ pub struct StoredManifest {
 /// Manifests in the control database.
 #[async_trait]
 pub trait ExportManifests: Send + Sync {
-    /// Keeps a manifest. An export has one.
+    /// Keeps a manifest. An export has one, a tenant the newest [`MOST_MANIFESTS`].
     ///
     /// # Errors
-    /// `storage_full`, `unavailable` or `internal`.
+    /// `conflict` when the tenant is closed or unknown; `storage_full`, `unavailable` or `internal`.
     async fn keep(&self, manifest: StoredManifest) -> Result<(), Fault>;
 
     /// The manifest of this tenant's export, however old.

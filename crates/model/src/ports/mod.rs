@@ -19,7 +19,7 @@ mod users;
 pub use audit_log::{AuditHead, AuditLog, AuditScope};
 pub use connector::{Connector, ConnectorRegistry, RejectedRow, RowReport, SourceBody};
 pub use data_plane::{DataPlane, ExportRows, ExportStream, GivenRow};
-pub use export_manifests::{ExportManifests, StoredManifest};
+pub use export_manifests::{ExportManifests, MOST_MANIFESTS, StoredManifest};
 pub use intake::{Committed, Intake, RecordSink};
 pub use journal::{AppendedBatch, BatchContent, Journal, NewBatch};
 pub use manifest::{

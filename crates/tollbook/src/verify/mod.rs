@@ -86,6 +86,10 @@ fn verify(flags: &VerifyFlags, say: &mut dyn FnMut(&str)) -> Result<(), NotVerif
     // Whatever is signed and no checkpoint is verified as a manifest, so that a changed one does not pass for wrong use.
     let is_checkpoint = |jws: &str| claimed_type(jws).as_deref() == Some(CHECKPOINT_TYPE);
     let Some((path, jws)) = signed.iter().find(|(_, jws)| !is_checkpoint(jws)) else {
+        // Before any other file is opened: that a signature does not hold is worse than that a file is of another kind.
+        for (path, jws) in &signed {
+            checkpoint::verify(path, jws, &needed_keys(flags, path)?)?;
+        }
         return verify_log(flags, say);
     };
     if let Some((second, _)) = signed.iter().find(|(other, _)| other != path) {

@@ -99,7 +99,7 @@ macro_rules! conformance {
             a_one_time_password_lets_in_once,
         ]);
         conformance!(@ $fresh, export_manifests: [
-            a_manifest_is_found_by_its_own_tenant_alone, old_manifests_are_forgotten,
+            a_manifest_is_found_by_its_own_tenant_alone, old_manifests_are_forgotten, a_tenant_has_the_newest_manifests,
         ]);
         conformance!(@ $fresh, audit_log: [
             entries_form_a_chain_per_tenant, many_writers_leave_no_gap_in_any_chain, pages_show_what_was_asked_for,
