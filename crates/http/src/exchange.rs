@@ -86,7 +86,7 @@ impl Exchange {
         if let Some(taken) = self.rate.get() {
             headers.insert(LIMIT, taken.limit.into());
             headers.insert(REMAINING, taken.remaining.into());
-            headers.insert(RESET, whole_seconds(taken.wait).into());
+            headers.insert(RESET, whole_seconds(taken.full_in).into());
         }
     }
 }

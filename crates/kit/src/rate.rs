@@ -22,8 +22,10 @@ pub struct Taken {
     pub limit: u32,
     /// Permits left now.
     pub remaining: u32,
-    /// Until all permits are there again; when refused from a bucket, until the next one is there.
+    /// Until the next permit is there; zero while one is left.
     pub wait: Duration,
+    /// Until all permits are there again.
+    pub full_in: Duration,
 }
 
 /// What counts as one client where clients count by address: an IPv4 address, also as an IPv6 socket shows it, or the

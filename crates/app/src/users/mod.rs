@@ -147,8 +147,8 @@ impl UserRegister {
         self.users.list(&caller.tenant).await
     }
 
-    /// Changes a user. Another role, password or second factor, and being disabled, end his sessions at once. What names
-    /// nothing to change is not logged.
+    /// Changes a user. Another role, password or second factor, and being disabled, end his sessions at once. What
+    /// changes nothing is not logged.
     ///
     /// # Errors
     /// `forbidden`, also when the user is or shall be an operator unless an operator asks; `invalid`, naming everything
@@ -165,8 +165,8 @@ impl UserRegister {
             change.email.as_ref().and_then(|email| email_fault(email.as_deref()?)),
         ];
         all_right(faults.into_iter().flatten().collect())?;
-        let told = told(&change);
-        let password_hash = match change.password {
+        let mut change = change;
+        let password_hash = match change.password.take() {
             // Only a user who is there is worth a hash.
             Some(password) if self.users.find(tenant, id).await?.is_some() => {
                 Some(self.passwords.hash(password).await?)
@@ -177,6 +177,11 @@ impl UserRegister {
         let alone = self.changing.clone().lock_owned().await;
         let mut user = self.users.find(tenant, id).await?.ok_or_else(unknown_user)?;
         self.permit_role(caller, user.role).await?;
+        change.role = change.role.filter(|role| *role != user.role);
+        change.email = change.email.filter(|email| *email != user.email);
+        change.enabled = change.enabled.filter(|enabled| *enabled != user.enabled);
+        change.second_factor = change.second_factor.filter(|on| *on || user.has_second_factor);
+        let told = told(&change, password_hash.is_some());
         if told.is_empty() {
             return Ok(ChangedUser { user, otpauth_uri: None });
         }
@@ -271,11 +276,11 @@ impl UserRegister {
 }
 
 /// What the audit log says of a change: which fields, and of their values only what names nobody.
-fn told(change: &UserChange) -> Vec<String> {
+fn told(change: &UserChange, new_password: bool) -> Vec<String> {
     let role = change.role.map(|role| format!("role now {}", role.name()));
     let enabled = change.enabled.map(|on| (if on { "enabled" } else { "disabled" }).to_owned());
     let factor = change.second_factor.map(|on| format!("second factor {}", if on { "on" } else { "off" }));
-    let password = change.password.as_ref().map(|_| "new password".to_owned());
+    let password = new_password.then(|| "new password".to_owned());
     let email = change.email.as_ref().map(|_| "new email".to_owned());
     [password, role, email, enabled, factor].into_iter().flatten().collect()
 }

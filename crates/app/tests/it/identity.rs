@@ -112,7 +112,6 @@ async fn whatever_is_ended_is_refused_by_the_next_request() {
     for change in [
         UserChange { role: Some(Role::Viewer), ..UserChange::default() },
         UserChange { password: Some(Secret::new(PASSWORD.into())), ..UserChange::default() },
-        UserChange { second_factor: Some(false), ..UserChange::default() },
         UserChange { enabled: Some(false), ..UserChange::default() },
     ] {
         let grant = log_in(&app, "eve", PASSWORD).await.unwrap();
@@ -123,6 +122,13 @@ async fn whatever_is_ended_is_refused_by_the_next_request() {
     }
     let enabled = UserChange { enabled: Some(true), ..UserChange::default() };
     app.users.change(&admin, user.id, enabled).await.unwrap();
+    let grant = log_in(&app, "eve", PASSWORD).await.unwrap();
+    for (on, is_kept) in [(false, true), (true, false), (false, false)] {
+        let factor = UserChange { second_factor: Some(on), ..UserChange::default() };
+        app.users.change(&admin, user.id, factor).await.unwrap();
+        let kept = is_taken(&app, grant.access_token.reveal()).await;
+        assert_eq!(kept, is_kept, "a second factor, on: {on}; there was none to switch off at first");
+    }
     let grant = log_in(&app, "eve", PASSWORD).await.unwrap();
     assert!(is_taken(&app, grant.access_token.reveal()).await);
     let (refresh, _) = grant.refresh.unwrap();

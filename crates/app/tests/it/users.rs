@@ -58,7 +58,16 @@ async fn an_admin_makes_changes_and_removes_the_users_of_his_tenant() {
     assert!(log_in(&app, "eve@example", PASSWORD).await.is_err());
     assert!(log_in(&app, "eve@example", "another password").await.is_ok());
     let entries = world.audit("acme").len();
-    app.users.change(&admin, user.id, UserChange::default()).await.unwrap();
+    let as_it_is = UserChange {
+        role: Some(Role::Auditor),
+        email: Some(Some("eve@example.net".into())),
+        enabled: Some(true),
+        second_factor: Some(false),
+        ..UserChange::default()
+    };
+    for change in [UserChange::default(), as_it_is] {
+        app.users.change(&admin, user.id, change).await.unwrap();
+    }
     assert_eq!(world.audit("acme").len(), entries, "nothing changed, nothing told");
 
     app.users.remove(&admin, user.id).await.unwrap();

@@ -61,12 +61,13 @@ impl<K: Eq + Hash + Clone> TokenBuckets<K> {
                 let allowed = parts >= PARTS;
                 let left = if allowed { parts - PARTS } else { parts };
                 *bucket = Bucket { parts: left, at_ms: now_ms.max(bucket.at_ms) };
-                let missing = if allowed { full - left } else { PARTS - left };
+                let flows_in = |parts: u64| Duration::from_millis(parts.div_ceil(rate));
                 Taken {
                     allowed,
                     limit: self.burst,
                     remaining: u32::try_from(left / PARTS).unwrap_or(u32::MAX),
-                    wait: Duration::from_millis(missing.div_ceil(rate)),
+                    wait: flows_in(PARTS.saturating_sub(left)),
+                    full_in: flows_in(full - left),
                 }
             },
         )
@@ -93,6 +94,7 @@ mod tests {
         }
         let refused = buckets.take(&"a");
         assert_eq!((refused.allowed, refused.wait), (false, Duration::from_millis(50)));
+        assert_eq!(refused.full_in, Duration::from_secs(2));
         clock.set_wall(1 << 40);
         assert!(!buckets.take(&"a").allowed, "a step of the wall clock grants nothing");
         clock.advance(Duration::from_millis(49));

@@ -65,11 +65,14 @@ impl<K: Eq + Hash + Clone> FixedWindows<K> {
                 entry.used = used;
             }
             let ends_ms = entry.began_ms.saturating_add(self.window_ms);
+            let full_in = Duration::from_millis(ends_ms.saturating_sub(now_ms));
+            let is_empty = entry.used >= self.permits;
             Taken {
                 allowed: changed.is_some(),
                 limit: self.permits,
                 remaining: self.permits.saturating_sub(entry.used),
-                wait: Duration::from_millis(ends_ms.saturating_sub(now_ms)),
+                wait: if is_empty { full_in } else { Duration::ZERO },
+                full_in,
             }
         })
     }

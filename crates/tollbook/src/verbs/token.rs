@@ -145,7 +145,9 @@ pub(super) fn role(text: &str) -> Result<Role, String> {
 
 fn expiry(text: &str) -> Result<Expiry, String> {
     let wrong = || "must be such as 90d, 2027-01-31 or 2027-01-31T12:00:00Z".to_owned();
-    if let Some(after) = duration(text) {
+    // A bare number would be seconds, which nobody means.
+    let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
+    if let Some(after) = duration(text).filter(|_| has_unit) {
         return SignedDuration::try_from(after).map(Expiry::After).map_err(|_| wrong());
     }
     if let Ok(moment) = text.parse::<Timestamp>() {

@@ -94,7 +94,12 @@ fn in_order<'m>(
     for said in &manifest.files {
         match given.iter().position(|(name, _)| name.as_deref() == Some(&said.name)) {
             Some(at) => found.push((given.swap_remove(at).1, said)),
-            None => return Err(mismatch(path, &format!("it tells of {}, which is missing", said.name))),
+            None => {
+                return Err(mismatch(
+                    path,
+                    &format!("it tells of {}, which is missing; files must have their names", said.name),
+                ));
+            }
         }
     }
     match given.first() {

@@ -43,6 +43,9 @@ impl ListenConfig {
         if metrics.is_some_and(|listen| !is_host_and_port(listen)) {
             reader.wrong("metrics.listen", "must be a host and a port such as 127.0.0.1:9090, or empty");
         }
+        if metrics.is_some_and(|metrics| metrics == listen && !listen.ends_with(":0")) {
+            reader.wrong("metrics.listen", "must be another port than that of listen");
+        }
         let public_url = Some(reader.text("public_url")).filter(|text| !text.is_empty());
         if public_url.is_some_and(|url| !is_base_url(url)) {
             reader.wrong("public_url", "must be a URL such as https://cdr.example.net, without a query");
