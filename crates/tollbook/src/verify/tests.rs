@@ -147,6 +147,18 @@ impl Files {
     }
 }
 
+#[test]
+fn signatures_of_an_export_that_signs_each_record_are_no_part_of_an_entry() {
+    let mut signed = log(3, 20);
+    for entry in &mut signed {
+        entry.insert("_sig".into(), "header..signature".into());
+    }
+    Files::new().with("log.ndjson", ndjson(&signed)).verify().unwrap();
+    signed[4].insert("action".into(), "nothing".into());
+    let what = Files::new().with("log.ndjson", ndjson(&signed)).mismatch();
+    assert!(what.contains("line 5"), "{what}");
+}
+
 /// What may be done to a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mutation {
