@@ -57,7 +57,7 @@ async fn a_credential_has_a_burst_then_its_rate_and_the_wall_clock_grants_nothin
     let refused = get().await;
     assert_eq!(problem(&refused), (429, "rate-limited".into()));
     assert_eq!(refused.header("retry-after").as_deref(), Some("1"));
-    assert_eq!(rate(&refused), Some((40, 0, 1)));
+    assert_eq!(rate(&refused), Some((40, 0, 2)), "the next permit is there sooner than all of them");
     service.world.clock.set_wall(1 << 42);
     assert_eq!(get().await.status, 429);
     assert_eq!(
