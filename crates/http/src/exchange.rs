@@ -7,6 +7,7 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Uri};
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tollbook_app::identity::Identity;
 use tollbook_kit::fault::Fault;
 use tollbook_kit::rate::Taken;
 use tollbook_model::access::{Actor, Caller};
@@ -65,6 +66,13 @@ impl Exchange {
     pub(crate) fn came_from(&self, caller: &Caller) {
         // A request has one caller: a second note of him says the same.
         self.who.get_or_init(|| Who { tenant: caller.tenant.clone(), actor: caller.actor.clone() });
+    }
+
+    /// Notes who it would be, before his rate is judged, so that the log says whose is used up.
+    pub(crate) fn would_come_from(&self, identity: &Identity, named_tenant: &Result<Option<&str>, Fault>) {
+        if let Some(caller) = named_tenant.as_ref().ok().and_then(|named| identity.caller(*named).ok()) {
+            self.came_from(&caller);
+        }
     }
 
     /// Who asked, if that became known.

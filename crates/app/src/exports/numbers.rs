@@ -33,14 +33,33 @@ pub(super) fn hide_callers(filters: &mut [Filter], keys: &[PseudonymKey]) {
             }
             keys.iter().map(|key| key.pseudonym(&value)).collect()
         };
-        filter.values = std::mem::take(&mut filter.values).into_iter().flat_map(pseudonyms).collect();
-        filter.values.dedup();
+        let mut hidden: Vec<String> = Vec::new();
+        for pseudonym in std::mem::take(&mut filter.values).into_iter().flat_map(pseudonyms) {
+            // Spellings of one number have the same ones.
+            if !hidden.contains(&pseudonym) {
+                hidden.push(pseudonym);
+            }
+        }
+        filter.values = hidden;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn callers_are_hidden_under_every_key_once_and_others_stay() {
+        let keys = [PseudonymKey::new(1, [1; 32]), PseudonymKey::new(2, [2; 32])];
+        let known = keys[0].pseudonym("101");
+        let written = vec!["+442071234567".into(), known.clone(), "00442071234567".into()];
+        let filter = |field| Filter { field, values: written.clone() };
+        let mut filters = [filter(FilterField::CallingParty), filter(FilterField::CalledParty)];
+        hide_callers(&mut filters, &keys);
+        let [first, second] = keys.map(|key| key.pseudonym("442071234567"));
+        assert_eq!(filters[0].values, [first, second, known]);
+        assert_eq!(filters[1].values, written);
+    }
 
     #[test]
     fn callers_are_found_under_every_key_and_in_every_spelling() {

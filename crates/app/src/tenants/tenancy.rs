@@ -42,7 +42,8 @@ impl Tenancy {
     ///
     /// # Errors
     /// `forbidden`; `invalid`, naming everything that is wrong; `conflict` when there is one of that name, or of one
-    /// that differs only in case, or there are [`MOST_TENANTS`](super::MOST_TENANTS); `storage_full`, `unavailable` or `internal`.
+    /// that differs only in case, or there are [`MOST_TENANTS`](super::MOST_TENANTS); `storage_full`, `unavailable` or
+    /// `internal`.
     pub async fn create(
         &self,
         caller: &Caller,

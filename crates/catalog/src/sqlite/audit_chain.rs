@@ -22,6 +22,18 @@ pub(super) async fn append_entry(
     append_to_chain(connection, entry).await
 }
 
+/// Appends the entry of a removal if it removed anything; says whether it did.
+pub(super) async fn append_if_any(
+    connection: &mut SqliteConnection,
+    removed: u64,
+    entry: AuditEntry,
+) -> Result<bool, sqlx::Error> {
+    if removed > 0 {
+        append_entry(connection, entry).await?;
+    }
+    Ok(removed > 0)
+}
+
 async fn append_to_chain(
     connection: &mut SqliteConnection,
     mut entry: AuditEntry,

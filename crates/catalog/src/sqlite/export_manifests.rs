@@ -8,9 +8,6 @@ use tollbook_model::ports::{ExportManifests, MOST_MANIFESTS, StoredManifest};
 use tollbook_model::tenant::TenantName;
 use uuid::Uuid;
 
-/// Manifests forgotten per transaction, so that other writers are not held up by a long one.
-const FORGOTTEN_AT_ONCE: i64 = 500;
-
 #[async_trait]
 impl ExportManifests for SqliteCatalog {
     async fn keep(&self, manifest: StoredManifest) -> Result<(), Fault> {
@@ -61,25 +58,9 @@ impl ExportManifests for SqliteCatalog {
 
     async fn forget_signed_before(&self, before_ms: i64) -> Result<u64, Fault> {
         let doing = "forgetting old manifests of exports";
-        let mut forgotten = 0;
-        loop {
-            let mut transaction = self.begin_write(doing).await?;
-            let step = sqlx::query(
-                "DELETE FROM export_manifests WHERE export_id IN \
-                 (SELECT export_id FROM export_manifests WHERE created_at_ms < $1 LIMIT $2)",
-            )
-            .bind(before_ms)
-            .bind(FORGOTTEN_AT_ONCE)
-            .execute(&mut *transaction)
-            .await
-            .map_err(|error| self.write_failed(doing, error))?
-            .rows_affected();
-            if step == 0 {
-                return Ok(forgotten);
-            }
-            self.commit(doing, transaction).await?;
-            forgotten += step;
-        }
+        let statement = "DELETE FROM export_manifests WHERE export_id IN \
+             (SELECT export_id FROM export_manifests WHERE created_at_ms < $1 LIMIT $2)";
+        self.forget_in_steps(doing, statement, before_ms).await
     }
 }
 

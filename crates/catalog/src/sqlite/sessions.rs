@@ -10,9 +10,6 @@ use tollbook_model::ports::Sessions;
 use tollbook_model::user::{LiveSession, MOST_SESSIONS, NewSession, Session, SessionHolder};
 use uuid::Uuid;
 
-/// Sessions forgotten per transaction, so that other writers are not held up by a long one.
-const FORGOTTEN_AT_ONCE: i64 = 500;
-
 #[async_trait]
 impl Sessions for SqliteCatalog {
     async fn open(&self, new: NewSession, audit: AuditEntry) -> Result<u64, Fault> {
@@ -66,24 +63,9 @@ impl Sessions for SqliteCatalog {
 
     async fn forget_expired(&self, before_ms: i64) -> Result<u64, Fault> {
         let doing = "forgetting sessions that are over";
-        let mut forgotten = 0;
-        loop {
-            let mut transaction = self.begin_write(doing).await?;
-            let step = sqlx::query(
-                "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at_ms < $1 LIMIT $2)",
-            )
-            .bind(before_ms)
-            .bind(FORGOTTEN_AT_ONCE)
-            .execute(&mut *transaction)
-            .await
-            .map_err(|error| self.write_failed(doing, error))?
-            .rows_affected();
-            if step == 0 {
-                return Ok(forgotten);
-            }
-            self.commit(doing, transaction).await?;
-            forgotten += step;
-        }
+        let statement = "DELETE FROM sessions WHERE id IN \
+             (SELECT id FROM sessions WHERE expires_at_ms < $1 LIMIT $2)";
+        self.forget_in_steps(doing, statement, before_ms).await
     }
 }
 

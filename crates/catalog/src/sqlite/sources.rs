@@ -1,6 +1,6 @@
 //! The sources port.
 
-use super::audit_chain::append_entry;
+use super::audit_chain::{append_entry, append_if_any};
 use super::{SqliteCatalog, read_failed, stored};
 use async_trait::async_trait;
 use serde_json::{Map, Value};
@@ -122,11 +122,7 @@ async fn delete(
         .bind(pbx_alias)
         .execute(&mut *connection)
         .await?;
-    if deleted.rows_affected() == 0 {
-        return Ok(false);
-    }
-    append_entry(connection, audit).await?;
-    Ok(true)
+    append_if_any(connection, deleted.rows_affected(), audit).await
 }
 
 type SourceRow = (Vec<u8>, String, String, String, bool, i64, Option<i64>, i64);

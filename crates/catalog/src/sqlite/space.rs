@@ -27,7 +27,36 @@ const STEP: &str = "PRAGMA incremental_vacuum(256)";
 /// Steps per call; the rest waits for the next one.
 const MOST_STEPS: usize = 128;
 
+/// Rows of what is over (sessions, manifests) forgotten per transaction, for the same reason; they are small.
+const SMALL_ROWS_AT_ONCE: i64 = 500;
+
 impl SqliteCatalog {
+    /// Deletes what is older, so many rows at a time; answers how many. The statement takes the moment as `$1` and the
+    /// number of rows as `$2`.
+    pub(super) async fn forget_in_steps(
+        &self,
+        doing: &'static str,
+        statement: &'static str,
+        before_ms: i64,
+    ) -> Result<u64, Fault> {
+        let mut forgotten = 0;
+        loop {
+            let mut transaction = self.begin_write(doing).await?;
+            let step = sqlx::query(statement)
+                .bind(before_ms)
+                .bind(SMALL_ROWS_AT_ONCE)
+                .execute(&mut *transaction)
+                .await
+                .map_err(|error| self.write_failed(doing, error))?
+                .rows_affected();
+            if step == 0 {
+                return Ok(forgotten);
+            }
+            self.commit(doing, transaction).await?;
+            forgotten += step;
+        }
+    }
+
     /// Deletes those of the rows that are doomed; a live one stays, whoever asks.
     pub(super) async fn erase_doomed(&self, ids: &[Uuid]) -> Result<(), Fault> {
         let doing = "forgetting what is doomed";

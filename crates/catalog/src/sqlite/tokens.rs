@@ -1,6 +1,6 @@
 //! The tokens port. Only hashes are here: the file alone opens no door.
 
-use super::audit_chain::append_entry;
+use super::audit_chain::{append_entry, append_if_any};
 use super::{SqliteCatalog, read_failed, stored};
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
@@ -225,11 +225,7 @@ async fn delete(
         .bind(tenant.as_str())
         .execute(&mut *connection)
         .await?;
-    if deleted.rows_affected() == 0 {
-        return Ok(false);
-    }
-    append_entry(connection, audit).await?;
-    Ok(true)
+    append_if_any(connection, deleted.rows_affected(), audit).await
 }
 
 fn networks_column(token: &Token) -> String {

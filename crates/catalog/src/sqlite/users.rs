@@ -1,6 +1,6 @@
 //! The users port. Passwords are hashes; the keys of one-time passwords, which must be read again, are sealed.
 
-use super::audit_chain::append_entry;
+use super::audit_chain::{append_entry, append_if_any};
 use super::{SqliteCatalog, read_failed, sealing, stored};
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
@@ -214,11 +214,7 @@ async fn delete(
         .bind(tenant.as_str())
         .execute(&mut *connection)
         .await?;
-    if deleted.rows_affected() == 0 {
-        return Ok(false);
-    }
-    append_entry(connection, audit).await?;
-    Ok(true)
+    append_if_any(connection, deleted.rows_affected(), audit).await
 }
 
 type UserRow = (Vec<u8>, String, String, Option<String>, String, bool, bool, i64, Option<i64>);

@@ -89,6 +89,15 @@ fn a_native_token_has_its_burst_and_its_rate() {
         Some(one.get("/api/v1/sources").status).filter(|status| *status == 200)
     });
     assert!(again.is_some(), "the bucket fills again");
+    assert_refused_are_named(&service);
+}
+
+/// The log says whose rate is used up.
+fn assert_refused_are_named(service: &Service) {
+    let log = service.logged();
+    let mut refused = log.lines().filter(|line| line.contains("status=429")).peekable();
+    assert!(refused.peek().is_some(), "{log}");
+    assert!(refused.all(|line| line.contains("tenant=default actor=token:")), "{log}");
 }
 
 #[test]
@@ -129,6 +138,7 @@ fn a_key_of_v3_has_its_rate_and_the_contracts_words() {
     for _ in 0..100 {
         assert_eq!(send(&client, NOTHING_IN_V3, &[("api-key", "no-key-of-anybody-000")]).status, 401);
     }
+    assert_refused_are_named(&service);
 }
 
 #[test]

@@ -16,9 +16,10 @@ pub(crate) async fn gate(api: &Api, parts: &Parts) -> Result<Caller, Refusal> {
     let exchange = Exchange::of(&parts.extensions)?;
     let secret = auth::didww(&parts.headers)?;
     let identity = api.app.identities.authenticate(secret.reveal(), exchange.address).await?;
+    let named = auth::named_tenant(&parts.headers);
+    exchange.would_come_from(&identity, &named);
     api.limits.didww(exchange, identity.credential())?;
-    let caller = api.app.rights.enter(&identity, auth::named_tenant(&parts.headers)?).await?;
-    exchange.came_from(&caller);
+    let caller = api.app.rights.enter(&identity, named?).await?;
     api.app.exports.permit(&caller, Dataset::Cdr).await?;
     Ok(caller)
 }

@@ -46,13 +46,7 @@ async fn passed(api: &Api, parts: &Parts, schemes: Schemes, budget: Budget) -> R
     let secret = auth::native(&parts.headers, schemes)?;
     let identity = api.app.identities.authenticate(secret.reveal(), exchange.address).await?;
     let named = auth::named_tenant(&parts.headers);
-    if let Ok(caller) = named.as_ref().map_err(|_| ()).and_then(|named| identity.caller(*named).map_err(drop))
-    {
-        // So that the log says who it was whose rate is used up.
-        exchange.came_from(&caller);
-    }
+    exchange.would_come_from(&identity, &named);
     api.limits.native(exchange, identity.credential(), budget)?;
-    let caller = api.app.rights.enter(&identity, auth::named_tenant(&parts.headers)?).await?;
-    exchange.came_from(&caller);
-    Ok(caller)
+    api.app.rights.enter(&identity, named?).await
 }
