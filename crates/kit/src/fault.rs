@@ -20,6 +20,8 @@ pub enum Code {
     NotFound,
     /// The state does not allow it.
     Conflict,
+    /// An idempotency key came again with another request.
+    KeyReused,
     /// It was there once.
     Gone,
     /// A body or a field is over its bound.
@@ -51,6 +53,7 @@ impl Code {
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
             Self::Conflict => "conflict",
+            Self::KeyReused => "key_reused",
             Self::Gone => "gone",
             Self::TooLarge => "too_large",
             Self::UnsupportedMedia => "unsupported_media",

@@ -13,7 +13,8 @@ use uuid::Uuid;
 /// What a use case wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Estimate and export a dataset, and fetch the manifests of its exports; for the audit log also its checkpoints.
+    /// Estimate and export a dataset, directly and by jobs, and fetch the manifests of its exports; for the audit log also
+    /// its checkpoints.
     Export(Dataset),
     /// Post records.
     PostRecords,
@@ -29,6 +30,10 @@ pub enum Action {
     ListEvents,
     /// Create, see, change and close tenants, and make tokens and users for them.
     ManageTenants,
+    /// Cancel and delete exports that somebody else of the own tenant ordered.
+    RemoveExports,
+    /// See, change and remove the keys that sign links to files.
+    ManageLinkKeys,
 }
 
 impl Action {
@@ -43,6 +48,8 @@ impl Action {
             Self::ManageSettings,
             Self::ListEvents,
             Self::ManageTenants,
+            Self::RemoveExports,
+            Self::ManageLinkKeys,
         ]);
         all
     }
@@ -58,6 +65,8 @@ impl Action {
             Self::ManageSettings => "settings.manage",
             Self::ListEvents => "events.list",
             Self::ManageTenants => "tenants.manage",
+            Self::RemoveExports => "exports.remove",
+            Self::ManageLinkKeys => "link-keys.manage",
         }
     }
 
@@ -79,11 +88,13 @@ pub fn permitted(role: Role, action: Action) -> bool {
             matches!(role, Auditor | Admin | Operator)
         }
         Action::PostRecords => matches!(role, Source | Admin | Operator),
-        Action::ManageSources | Action::ManageTokens | Action::ManageUsers | Action::ManageSettings => {
-            matches!(role, Admin | Operator)
-        }
+        Action::ManageSources
+        | Action::ManageTokens
+        | Action::ManageUsers
+        | Action::ManageSettings
+        | Action::RemoveExports => matches!(role, Admin | Operator),
         Action::ListEvents => matches!(role, Viewer | Analyst | Auditor | Admin | Operator),
-        Action::ManageTenants => matches!(role, Operator),
+        Action::ManageTenants | Action::ManageLinkKeys => matches!(role, Operator),
     }
 }
 
@@ -167,6 +178,8 @@ mod tests {
             (Action::ManageSettings, "----yy"),
             (Action::ListEvents, "-yyyyy"),
             (Action::ManageTenants, "-----y"),
+            (Action::RemoveExports, "----yy"),
+            (Action::ManageLinkKeys, "-----y"),
         ];
         assert_eq!(matrix.map(|(action, _)| action).to_vec().len(), Action::all().len());
         for action in Action::all() {

@@ -56,6 +56,8 @@ pub enum Actor {
     User(Uuid),
     /// A subject of the outside identity provider, in a form that [`Actor::subject`] made.
     Subject(String),
+    /// Whoever holds a signed link that this key signed.
+    Link(String),
     /// The process itself, as for what stands in files.
     System,
 }
@@ -84,6 +86,7 @@ impl fmt::Display for Actor {
             Self::Token(id) => write!(f, "token:{id}"),
             Self::User(id) => write!(f, "user:{id}"),
             Self::Subject(name) => write!(f, "subject:{name}"),
+            Self::Link(kid) => write!(f, "link:{kid}"),
             Self::System => f.write_str("system"),
         }
     }

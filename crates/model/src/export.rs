@@ -6,6 +6,7 @@ use crate::merkle::Hash;
 use crate::selection::Selection;
 use crate::tenant::TenantName;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
 
 /// What of an export is signed (`natalia.md` sections 6 and 11).
@@ -70,6 +71,54 @@ pub struct ExportedFile {
     pub sha256: Option<Hash>,
     /// The root of the Merkle tree over its records in their order, if digests were asked for and it is JSON.
     pub merkle_root: Option<Hash>,
+}
+
+/// What a caller asks for: checked words, with filter values as he wrote them.
+#[derive(Debug, Clone)]
+pub struct ExportQuery {
+    /// Which records and columns; numbers in filters may have any spelling.
+    pub selection: Selection,
+    /// In which format.
+    pub format: ExportFormat,
+    /// Are CSV cells guarded against being read as formulas?
+    pub formula_guard: bool,
+    /// What of it is signed; must apply to the format.
+    pub signing: Signing,
+    /// Were the columns named, or are they the usual ones?
+    pub columns_named: bool,
+}
+
+/// How far an export has come, counted while it is made and read by whoever shows it. Counts only rise.
+#[derive(Debug, Default)]
+pub struct ExportCounters {
+    examined: AtomicU64,
+    to_examine: AtomicU64,
+    exported: AtomicU64,
+}
+
+impl ExportCounters {
+    /// Says how many stored records there are to look at.
+    pub fn expect(&self, records: u64) {
+        self.to_examine.store(records, Ordering::Relaxed);
+    }
+
+    /// Counts stored records that have been looked at, and of these the ones that went into the file.
+    pub fn add(&self, examined: u64, exported: u64) {
+        self.examined.fetch_add(examined, Ordering::Relaxed);
+        self.exported.fetch_add(exported, Ordering::Relaxed);
+    }
+
+    /// Records in the file so far.
+    pub fn exported(&self) -> u64 {
+        self.exported.load(Ordering::Relaxed)
+    }
+
+    /// The share of the work that is done, 0 to 1; none while it is unknown.
+    pub fn share(&self) -> Option<f64> {
+        let whole = self.to_examine.load(Ordering::Relaxed);
+        let done = self.examined.load(Ordering::Relaxed).min(whole);
+        (whole > 0).then(|| done as f64 / whole as f64)
+    }
 }
 
 /// A request for one export, decoded and permitted.

@@ -1,5 +1,6 @@
 //! The table of keys that sign. Their secret parts are sealed at rest.
 
+use crate::audit::AuditEntry;
 use async_trait::async_trait;
 use tollbook_kit::fault::Fault;
 use tollbook_kit::secret::Secret;
@@ -13,11 +14,13 @@ pub enum KeyPurpose {
     AccessToken,
     /// Manifests of exports, and records in them.
     Manifest,
+    /// Links to files of exports: an HMAC key, which is never published.
+    DownloadLink,
 }
 
 impl KeyPurpose {
     /// Every purpose.
-    pub const ALL: [Self; 3] = [Self::AuditLog, Self::AccessToken, Self::Manifest];
+    pub const ALL: [Self; 4] = [Self::AuditLog, Self::AccessToken, Self::Manifest, Self::DownloadLink];
 
     /// The word in the table.
     pub fn name(self) -> &'static str {
@@ -25,6 +28,7 @@ impl KeyPurpose {
             Self::AuditLog => "audit-log",
             Self::AccessToken => "access-token",
             Self::Manifest => "manifest",
+            Self::DownloadLink => "download-link",
         }
     }
 
@@ -39,7 +43,7 @@ impl KeyPurpose {
 pub struct StoredSigningKey {
     /// What it signs.
     pub purpose: KeyPurpose,
-    /// Its name: the RFC 7638 thumbprint.
+    /// Its name: the RFC 7638 thumbprint, or `k` and a number for links.
     pub kid: String,
     /// Its secret part.
     pub seed: Secret<[u8; 32]>,
@@ -56,9 +60,15 @@ pub trait SigningKeys: Send + Sync {
     /// `unavailable` or `internal`.
     async fn list(&self) -> Result<Vec<StoredSigningKey>, Fault>;
 
-    /// Keeps a new key.
+    /// Keeps a new key; with an entry when somebody asked for it.
+    ///
+    /// # Errors
+    /// `conflict` when there is a key of that purpose and name; `storage_full`, `unavailable` or `internal`.
+    async fn create(&self, key: StoredSigningKey, audit: Option<AuditEntry>) -> Result<(), Fault>;
+
+    /// Removes a key: what it signed no longer holds. False if there is none of that purpose and name.
     ///
     /// # Errors
     /// `storage_full`, `unavailable` or `internal`.
-    async fn create(&self, key: StoredSigningKey) -> Result<(), Fault>;
+    async fn remove(&self, purpose: KeyPurpose, kid: &str, audit: Option<AuditEntry>) -> Result<bool, Fault>;
 }
