@@ -1,5 +1,6 @@
 //! The data plane: pins a snapshot, plans, and streams an export's bytes.
 
+use crate::completeness::Digester;
 use crate::contents::{Contents, Footers, StoredContents};
 use crate::output::{Job, Output};
 use crate::pipeline::{self, Source, Width};
@@ -17,7 +18,9 @@ use tollbook_kit::fault::{Fault, ResultExt};
 use tollbook_kit::supervise::StopToken;
 use tollbook_model::dataset::Dataset;
 use tollbook_model::export::{Estimate, ExportRequest};
-use tollbook_model::ports::{DataPlane, ExportRows, ExportStream, Manifest, Rollup, Snapshot, SnapshotScope};
+use tollbook_model::ports::{
+    CompletenessStream, DataPlane, ExportRows, ExportStream, Manifest, Rollup, Snapshot, SnapshotScope,
+};
 use tollbook_store::lake::snapshots::SnapshotReader;
 
 /// How exports use the machine.
@@ -73,6 +76,42 @@ impl Engine {
         let parts = kpis::settled_parts(snapshot);
         Ok(self.manifest.rollups(&parts).await?.into_iter().map(|(_, rollup)| rollup).collect())
     }
+
+    /// The pieces of work of a request, and the watermark of the snapshot that they are of. The output says how large
+    /// pieces are and what is handed over undecoded.
+    async fn source(
+        &self,
+        request: &ExportRequest,
+        rows: ExportRows,
+        output: &Output,
+        stop: &StopToken,
+    ) -> Result<(u64, Source<Job>), Fault> {
+        let at_once = output.rows_at_once();
+        Ok(match (request.selection.dataset, rows) {
+            (Dataset::Cdr, ExportRows::Stored) => {
+                let (contents, snapshot) = self.pin(request).await?;
+                (snapshot.watermark, stored_jobs(contents, &snapshot, request, output))
+            }
+            (Dataset::Kpis, ExportRows::Stored) => {
+                let (contents, snapshot) = self.pin(request).await?;
+                let rollups = self.settled_rollups(&snapshot).await?;
+                let selection = request.selection.clone();
+                let watermark = snapshot.watermark;
+                let compute = move || kpis::rows(&contents, &snapshot, &rollups, &selection);
+                (watermark, given::jobs(request, at_once, given::at_once(compute)))
+            }
+            (_, ExportRows::Given(rows)) => {
+                (0, given::jobs(request, at_once, given::at_once(move || Ok(rows))))
+            }
+            (_, ExportRows::Paged { pages, .. }) => {
+                let pages = given::paged(tokio::runtime::Handle::current(), pages, stop.clone());
+                (0, given::jobs(request, at_once, pages))
+            }
+            (dataset, ExportRows::Stored | ExportRows::Pinned(_)) => {
+                return Err(Fault::internal(format!("the dataset {dataset} is not in journal and lake")));
+            }
+        })
+    }
 }
 
 #[async_trait]
@@ -81,30 +120,7 @@ impl DataPlane for Engine {
         let snapshot_at_ms = self.clock.now_ms();
         let output = Output::new(&request)?;
         let stop = StopToken::new();
-        let (watermark, source): (u64, Source<Job>) = match (request.selection.dataset, rows) {
-            (Dataset::Cdr, ExportRows::Stored) => {
-                let (contents, snapshot) = self.pin(&request).await?;
-                (snapshot.watermark, stored_jobs(contents, &snapshot, &request, &output))
-            }
-            (Dataset::Kpis, ExportRows::Stored) => {
-                let (contents, snapshot) = self.pin(&request).await?;
-                let rollups = self.settled_rollups(&snapshot).await?;
-                let selection = request.selection.clone();
-                let watermark = snapshot.watermark;
-                let compute = move || kpis::rows(&contents, &snapshot, &rollups, &selection);
-                (watermark, given::jobs(&request, output.rows_at_once(), given::at_once(compute)))
-            }
-            (_, ExportRows::Given(rows)) => {
-                (0, given::jobs(&request, output.rows_at_once(), given::at_once(move || Ok(rows))))
-            }
-            (_, ExportRows::Paged { pages, .. }) => {
-                let pages = given::paged(tokio::runtime::Handle::current(), pages, stop.clone());
-                (0, given::jobs(&request, output.rows_at_once(), pages))
-            }
-            (dataset, ExportRows::Stored) => {
-                return Err(Fault::internal(format!("the dataset {dataset} is not in journal and lake")));
-            }
-        };
+        let (watermark, source) = self.source(&request, rows, &output, &stop).await?;
         let width = self.width(&output);
         let (told, file) = oneshot::channel();
         let (worker, writer) = (output.worker(), output.writer(told));
@@ -112,6 +128,23 @@ impl DataPlane for Engine {
         let chunks = pipeline::run(&runtime, width, source, move |job| worker.encode(job), writer);
         let chunks = pipeline::stopping(chunks, stop);
         Ok(ExportStream { snapshot_at_ms, watermark, chunks, file })
+    }
+
+    async fn completeness(
+        &self,
+        request: ExportRequest,
+        rows: ExportRows,
+    ) -> Result<CompletenessStream, Fault> {
+        let snapshot_at_ms = self.clock.now_ms();
+        let digester = Digester::of(request.selection.dataset)?;
+        let export = digester.export(request);
+        let output = Output::new(&export)?;
+        let stop = StopToken::new();
+        let (watermark, source) = self.source(&digester.reading(export), rows, &output, &stop).await?;
+        let (width, report) = (self.width(&output), digester.report());
+        let runtime = tokio::runtime::Handle::current();
+        let hours = pipeline::run(&runtime, width, source, move |job| digester.digest(job), report);
+        Ok(CompletenessStream { snapshot_at_ms, watermark, hours: pipeline::stopping(hours, stop) })
     }
 
     async fn estimate(&self, request: &ExportRequest, rows: ExportRows) -> Result<Estimate, Fault> {
@@ -138,7 +171,7 @@ impl DataPlane for Engine {
                     None => Ok(Estimate { rows: 0, bytes: 0 }),
                 };
             }
-            (dataset, ExportRows::Stored) => {
+            (dataset, ExportRows::Stored | ExportRows::Pinned(_)) => {
                 return Err(Fault::internal(format!("the dataset {dataset} is not in journal and lake")));
             }
         };

@@ -2,6 +2,7 @@
 //!
 //! Nothing here writes to journal or lake, knows a caller, or speaks a dialect.
 
+mod completeness;
 mod contents;
 mod engine;
 mod estimate;

@@ -46,7 +46,7 @@ pub(crate) enum Job {
 
 impl Job {
     /// Reads what is still to be read.
-    fn read(self) -> Result<Self, Fault> {
+    pub(crate) fn read(self) -> Result<Self, Fault> {
         match self {
             Self::Few { part, row_group, mask, columns, first } => {
                 let rows = part.read(row_group, &columns, BATCH_ROWS, RowChoice::Mask(mask))?;
@@ -234,6 +234,7 @@ const COPY_BYTES: u64 = 256 * 1024;
 
 impl Emitter for Writer {
     type Result = Encoded;
+    type Item = Bytes;
 
     fn open(&mut self, outlet: &Outlet) -> Result<(), Fault> {
         let Self { order, tally, .. } = self;

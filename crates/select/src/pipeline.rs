@@ -27,32 +27,41 @@ const CHUNKS_AHEAD: usize = 1;
 /// Yields pieces of work in the order of the output; none at the end.
 pub(crate) type Source<J> = Box<dyn FnMut() -> Result<Option<J>, Fault> + Send>;
 
-/// Turns results, in order, into bytes.
+/// Turns results, in order, into what the reader gets: bytes, mostly.
 pub(crate) trait Emitter: Send + 'static {
     /// What workers hand over.
     type Result: Send + 'static;
-    /// Bytes before the first result.
-    fn open(&mut self, outlet: &Outlet) -> Result<(), Fault>;
-    /// Bytes of the next result.
-    fn emit(&mut self, result: Self::Result, outlet: &Outlet) -> Result<(), Fault>;
-    /// Bytes after the last.
-    fn close(self, outlet: &Outlet) -> Result<(), Fault>;
+    /// What the reader gets.
+    type Item: Send + 'static;
+    /// What comes before the first result.
+    fn open(&mut self, outlet: &Outlet<Self::Item>) -> Result<(), Fault>;
+    /// What the next result becomes.
+    fn emit(&mut self, result: Self::Result, outlet: &Outlet<Self::Item>) -> Result<(), Fault>;
+    /// What comes after the last.
+    fn close(self, outlet: &Outlet<Self::Item>) -> Result<(), Fault>;
 }
 
-/// Where the emitter's bytes go.
-pub(crate) struct Outlet(tokio::sync::mpsc::Sender<Result<Bytes, Fault>>);
+/// Where the emitter's items go.
+pub(crate) struct Outlet<I = Bytes>(tokio::sync::mpsc::Sender<Result<I, Fault>>);
 
-impl Outlet {
-    /// Hands bytes on, waiting while the reader is slow.
+impl<I> Outlet<I> {
+    /// Hands an item on, waiting while the reader is slow.
     ///
     /// # Errors
     /// The reader is gone; nobody will see the fault.
+    pub(crate) fn hand_on(&self, item: I) -> Result<(), Fault> {
+        self.0.blocking_send(Ok(item)).map_err(|_| Fault::internal("the reader of an export went away"))
+    }
+}
+
+impl Outlet {
+    /// Hands bytes on, if there are any.
+    ///
+    /// # Errors
+    /// As [`Outlet::hand_on`].
     pub(crate) fn send(&self, bytes: impl Into<Bytes>) -> Result<(), Fault> {
         let bytes = bytes.into();
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        self.0.blocking_send(Ok(bytes)).map_err(|_| Fault::internal("the reader of an export went away"))
+        if bytes.is_empty() { Ok(()) } else { self.hand_on(bytes) }
     }
 }
 
@@ -63,7 +72,7 @@ pub(crate) fn run<J, E, W>(
     source: Source<J>,
     work: W,
     emitter: E,
-) -> BoxStream<'static, Result<Bytes, Fault>>
+) -> BoxStream<'static, Result<E::Item, Fault>>
 where
     J: Send + 'static,
     E: Emitter,
@@ -106,10 +115,10 @@ where
 }
 
 /// The same chunks; dropping them cancels `stop`, so that a source that waits for others need not wait any longer.
-pub(crate) fn stopping(
-    chunks: BoxStream<'static, Result<Bytes, Fault>>,
+pub(crate) fn stopping<I: 'static>(
+    chunks: BoxStream<'static, Result<I, Fault>>,
     stop: StopToken,
-) -> BoxStream<'static, Result<Bytes, Fault>> {
+) -> BoxStream<'static, Result<I, Fault>> {
     let held = stop.drop_guard();
     chunks
         .map(move |chunk| {
@@ -123,7 +132,7 @@ fn emit_all<E: Emitter>(
     mut emitter: E,
     results: &mpsc::Receiver<(u64, Result<E::Result, Fault>)>,
     window: &Window,
-    outlet: &Outlet,
+    outlet: &Outlet<E::Item>,
 ) -> Result<(), Fault> {
     emitter.open(outlet)?;
     let mut early = BTreeMap::new();
@@ -233,6 +242,7 @@ mod tests {
 
     impl Emitter for Numbers {
         type Result = u64;
+        type Item = Bytes;
         fn open(&mut self, outlet: &Outlet) -> Result<(), Fault> {
             outlet.send("(")
         }
