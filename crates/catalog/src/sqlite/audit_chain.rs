@@ -34,6 +34,19 @@ pub(super) async fn append_if_any(
     Ok(removed > 0)
 }
 
+/// Appends the entry of a change, if anything was changed and somebody asked for it; says whether anything was. What the
+/// service does by itself, such as removing what is too old, has no entry.
+pub(super) async fn append_if_told(
+    connection: &mut SqliteConnection,
+    changed: u64,
+    entry: Option<AuditEntry>,
+) -> Result<bool, sqlx::Error> {
+    match entry {
+        Some(entry) => append_if_any(connection, changed, entry).await,
+        None => Ok(changed > 0),
+    }
+}
+
 async fn append_to_chain(
     connection: &mut SqliteConnection,
     mut entry: AuditEntry,

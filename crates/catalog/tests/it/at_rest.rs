@@ -55,7 +55,7 @@ async fn plant(catalog: &SqliteCatalog) {
     for (number, purpose) in [(4, KeyPurpose::AuditLog), (5, KeyPurpose::AccessToken)] {
         let seed = Secret::new(planted(number));
         let key = StoredSigningKey { purpose, kid: number.to_string(), seed, created_at_ms: 0 };
-        SigningKeys::create(catalog, key).await.unwrap();
+        SigningKeys::create(catalog, key, None).await.unwrap();
     }
     ExportManifests::keep(catalog, manifest(6, "acme", 0)).await.unwrap();
 }

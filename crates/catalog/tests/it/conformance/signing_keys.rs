@@ -17,9 +17,9 @@ pub(crate) async fn keys_come_back_oldest_first(ports: Ports) {
         key(KeyPurpose::AccessToken, "c", 2, 20),
         key(KeyPurpose::AuditLog, "a", 3, 10),
     ] {
-        ports.signing_keys.create(new).await.unwrap();
+        ports.signing_keys.create(new, None).await.unwrap();
     }
-    let again = ports.signing_keys.create(key(KeyPurpose::AuditLog, "a", 9, 40)).await;
+    let again = ports.signing_keys.create(key(KeyPurpose::AuditLog, "a", 9, 40), None).await;
     assert!(again.is_err(), "a key that is there is never replaced");
     let keys = ports.signing_keys.list().await.unwrap();
     let told: Vec<_> = keys
