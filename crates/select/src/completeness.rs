@@ -49,13 +49,11 @@ impl Digester {
         let position = |name: &str| {
             schema.position(name).ok_or_else(|| Fault::internal(format!("{dataset} has no field {name}")))
         };
-        let (time, sequence) = match dataset {
-            Dataset::Cdr => ("start_at", Some(SEQUENCE)),
-            Dataset::Kpis => ("bucket_start", None),
-            Dataset::AuditLog => ("at", Some(position("seq")?)),
-            Dataset::AgentConfiguration => ("updated_at", None),
+        let sequence = match dataset.sequence_field() {
+            Some(name) => Some(position(name)?),
+            None => (dataset == Dataset::Cdr).then_some(SEQUENCE),
         };
-        let time = place_of(position(time)?, &mut columns);
+        let time = place_of(position(dataset.time_field())?, &mut columns);
         let sequence = sequence.map(|column| place_of(column, &mut columns));
         // The log is in the order of its chain, and a clock may have been set back.
         let hours_ascend = dataset != Dataset::AuditLog;
