@@ -13,6 +13,7 @@ mod faults;
 pub mod identity;
 pub mod ingest;
 pub mod logins;
+pub mod notifications;
 mod remembered;
 pub mod rights;
 pub mod settings;

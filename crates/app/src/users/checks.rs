@@ -37,7 +37,7 @@ pub(super) fn role_fault(role: Role, tenant: &TenantName) -> Option<Detail> {
 }
 
 /// What is wrong with an address of mail. Whether it exists shows when mail is sent to it.
-pub(super) fn email_fault(email: &str) -> Option<Detail> {
+pub(crate) fn email_fault(email: &str) -> Option<Detail> {
     let local = |text: &str| {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+/=?^_`{|}~.-".contains(c);
         (1..=LOCAL_PART_BYTES).contains(&text.len()) && text.chars().all(allowed)

@@ -2,12 +2,14 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tollbook_kit::fault::Fault;
 use tollbook_kit::secret::Secret;
 
 /// How an address is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum CallMethod {
     /// GET, without a body.
     Get,

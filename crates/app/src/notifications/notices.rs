@@ -1,0 +1,138 @@
+//! The notices of a job: which there are when it ends, and the task that tells them.
+
+use super::contacts;
+use super::content::Content;
+use super::dispatcher::Dispatcher;
+use super::form::{CallbackForm, JobEvent, JobNotice};
+use super::mail;
+use std::sync::Arc;
+use tollbook_kit::clock::Clock;
+use tollbook_kit::fault::{Detail, Fault};
+use tollbook_kit::ids::{IdSource, Randomness};
+use tollbook_kit::supervise::{OnError, Supervisor};
+use tollbook_model::export_job::{ExportJob, JobContacts};
+use tollbook_model::ports::{Callbacks, Mailer, NewNotification, Notifications, Tenants, Users};
+use tollbook_model::tenant::TenantName;
+
+/// What telling stands on.
+pub(crate) struct NoticePorts {
+    /// The outbox.
+    pub(crate) notifications: Arc<dyn Notifications>,
+    /// Calls to addresses of users.
+    pub(crate) callbacks: Arc<dyn Callbacks>,
+    /// The mail server, if there is one.
+    pub(crate) mailer: Option<Arc<dyn Mailer>>,
+    /// How each dialect calls back.
+    pub(crate) forms: Vec<Arc<dyn CallbackForm>>,
+    /// Where the secrets are that sign calls.
+    pub(crate) tenants: Arc<dyn Tenants>,
+    /// Who may get mail.
+    pub(crate) users: Arc<dyn Users>,
+    /// The clock.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Spreads attempts.
+    pub(crate) randomness: Arc<dyn Randomness>,
+}
+
+/// What the operator has set.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NoticeSettings {
+    /// Public base URL, which links in notices begin with.
+    pub(crate) public_url: String,
+    /// Domains to whose addresses mail may go though they are no user's.
+    pub(crate) mail_domains: Vec<String>,
+}
+
+/// Notices of jobs.
+pub struct Notices {
+    ids: IdSource,
+    settings: NoticeSettings,
+    ports: Arc<NoticePorts>,
+    dispatcher: Arc<Dispatcher>,
+}
+
+impl Notices {
+    pub(crate) fn new(ports: NoticePorts, ids: IdSource, settings: NoticeSettings) -> Self {
+        let settings = NoticeSettings {
+            public_url: settings.public_url.trim_end_matches('/').to_owned(),
+            mail_domains: settings.mail_domains.iter().map(|domain| domain.to_lowercase()).collect(),
+        };
+        let ports = Arc::new(ports);
+        Self { ids, settings, dispatcher: Arc::new(Dispatcher::new(ports.clone())), ports }
+    }
+
+    /// What is wrong with the contacts of a job that this dialect orders: all of it, for one answer.
+    ///
+    /// # Errors
+    /// `unavailable` or `internal`.
+    pub(crate) async fn check(
+        &self,
+        tenant: &TenantName,
+        dialect: &str,
+        contacts: &JobContacts,
+    ) -> Result<Vec<Detail>, Fault> {
+        let mut faults = Vec::new();
+        if let Some(url) = &contacts.callback_url {
+            faults.extend(contacts::callback_fault(&*self.ports.callbacks, self.form(dialect), url));
+        }
+        if !contacts.notify_email.is_empty() {
+            let users = self.ports.users.list(tenant).await?;
+            let domains = self.ports.mailer.as_ref().map(|_| &self.settings.mail_domains[..]);
+            faults.extend(contacts::mail_fault(&contacts.notify_email, &users, domains));
+        }
+        Ok(faults)
+    }
+
+    /// What is to be told of a job, as it is after the change, to those whom it names; to be kept in the transaction of
+    /// the change.
+    ///
+    /// # Errors
+    /// `internal` only.
+    pub(crate) fn of(
+        &self,
+        job: &ExportJob,
+        event: JobEvent,
+        at_ms: i64,
+    ) -> Result<Vec<NewNotification>, Fault> {
+        let notice = JobNotice { job, event, at_ms, public_url: &self.settings.public_url };
+        let form = job.contacts.callback_url.as_ref().and_then(|_| self.form(&job.dialect));
+        let call = form.and_then(|form| {
+            let draft = form.compose(&notice)?;
+            Some(Content::Callback { dialect: form.dialect().to_owned(), draft })
+        });
+        let mails = mail::compose(&notice).into_iter().map(Content::Mail);
+        call.into_iter().chain(mails).map(|content| self.notification(&notice, &content)).collect()
+    }
+
+    /// Makes the dispatcher look again. To be rung after a transaction that kept notices.
+    pub(crate) fn ring(&self) {
+        self.dispatcher.ring();
+    }
+
+    /// Starts the dispatcher; it stops with the supervisor.
+    pub(crate) fn start(&self, supervisor: &Supervisor) {
+        let (dispatcher, stop) = (self.dispatcher.clone(), supervisor.stop_token());
+        supervisor.spawn("notifications", OnError::Log, async move { dispatcher.run(&stop).await });
+    }
+
+    fn form(&self, dialect: &str) -> Option<&dyn CallbackForm> {
+        self.ports.form(dialect)
+    }
+
+    fn notification(&self, notice: &JobNotice<'_>, content: &Content) -> Result<NewNotification, Fault> {
+        Ok(NewNotification {
+            id: self.ids.next_id(),
+            tenant: notice.job.tenant.clone(),
+            job: notice.job.id,
+            content: content.to_text()?,
+            created_at_ms: notice.at_ms,
+        })
+    }
+}
+
+impl NoticePorts {
+    /// How this dialect calls back, if it does.
+    pub(super) fn form(&self, dialect: &str) -> Option<&dyn CallbackForm> {
+        self.forms.iter().find(|form| form.dialect() == dialect).map(|form| &**form)
+    }
+}
