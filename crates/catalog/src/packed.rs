@@ -1,8 +1,10 @@
-//! Lists that are read and written whole, packed into one binary column: row groups and hourly counts of a part.
+//! Lists that are read and written whole, packed into one binary column: row groups and hourly counts of a part,
+//! files of an export job.
 //!
 //! A list is a version byte, the count and the items. Whole numbers are LEB128 varints, hours zigzag varints of the
-//! difference to the item before, texts a length and their bytes, record ids 16 raw bytes. Nothing here knows SQL.
+//! difference to the item before, texts a length and their bytes, record ids 16 raw bytes, hashes 32. Nothing here knows SQL.
 
+use tollbook_model::export_job::JobFile;
 use tollbook_model::ports::{Rollup, RowGroup};
 
 /// Written first; a reader refuses every other value.
@@ -46,7 +48,11 @@ pub(crate) fn pack_row_groups(groups: &[RowGroup]) -> Vec<u8> {
 /// Unpacks what [`pack_row_groups`] packed.
 pub(crate) fn unpack_row_groups(packed: &[u8]) -> Result<Vec<RowGroup>, Unreadable> {
     unpack(packed, |reader| {
-        Ok(RowGroup { rows: reader.number()?, bytes: reader.number()?, ids: (reader.id()?, reader.id()?) })
+        Ok(RowGroup {
+            rows: reader.number()?,
+            bytes: reader.number()?,
+            ids: (reader.bytes()?, reader.bytes()?),
+        })
     })
 }
 
@@ -83,6 +89,30 @@ pub(crate) fn unpack_rollups(packed: &[u8]) -> Result<Vec<Rollup>, Unreadable> {
             results: [reader.number()?, reader.number()?, reader.number()?, reader.number()?],
             duration_s: reader.number()?,
             max_duration_s: reader.number()?,
+        })
+    })
+}
+
+/// Packs the files of a job in their order.
+pub(crate) fn pack_files(files: &[JobFile]) -> Vec<u8> {
+    let mut out = start(files.len(), 80);
+    for file in files {
+        push_text(&mut out, &file.name);
+        push_number(&mut out, file.bytes);
+        push_number(&mut out, file.rows);
+        out.extend_from_slice(&file.sha256);
+    }
+    out
+}
+
+/// Unpacks what [`pack_files`] packed.
+pub(crate) fn unpack_files(packed: &[u8]) -> Result<Vec<JobFile>, Unreadable> {
+    unpack(packed, |reader| {
+        Ok(JobFile {
+            name: reader.text()?,
+            bytes: reader.number()?,
+            rows: reader.number()?,
+            sha256: reader.bytes()?,
         })
     })
 }
@@ -158,8 +188,8 @@ impl<'p> Reader<'p> {
         Ok(text.to_owned())
     }
 
-    fn id(&mut self) -> Result<[u8; 16], Unreadable> {
-        self.take(16)?.try_into().map_err(|_| Unreadable::Damaged)
+    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Unreadable> {
+        self.take(N)?.try_into().map_err(|_| Unreadable::Damaged)
     }
 }
 

@@ -33,7 +33,7 @@ const LOG_BYTES_KEPT: &str = "67108864";
 const ROWS_AHEAD: usize = 1024;
 
 /// The steps that lead from an empty file to today's tables. A step that was released is never changed.
-const STEPS: [(i64, &str, &str); 4] = [
+const STEPS: [(i64, &str, &str); 5] = [
     (1, "journal and manifest", include_str!("../../migrations/sqlite/0001_journal_and_manifest.sql")),
     (
         2,
@@ -46,6 +46,7 @@ const STEPS: [(i64, &str, &str); 4] = [
         include_str!("../../migrations/sqlite/0003_identities_and_audit_log.sql"),
     ),
     (4, "manifests of exports", include_str!("../../migrations/sqlite/0004_export_manifests.sql")),
+    (5, "export jobs", include_str!("../../migrations/sqlite/0005_export_jobs.sql")),
 ];
 
 /// Creates the file, and the folder it lies in, for this user alone unless they exist; both entries are fsynced.

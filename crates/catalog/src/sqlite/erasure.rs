@@ -18,7 +18,7 @@ const DOING: &str = "erasing a tenant";
 /// How far a tenant is on its way out.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Progress {
-    /// It is unknown, its time is not over, or records of it are left.
+    /// It is unknown, its time is not over, or records or files of it are left.
     NotYet,
     Ready,
     Done,
@@ -57,7 +57,8 @@ async fn progress(
         _ => return Ok(Progress::NotYet),
     }
     let holds_records: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM batches WHERE tenant = $1) OR EXISTS (SELECT 1 FROM parts WHERE tenant = $1)",
+        "SELECT EXISTS (SELECT 1 FROM batches WHERE tenant = $1) OR EXISTS (SELECT 1 FROM parts WHERE tenant = $1) \
+         OR EXISTS (SELECT 1 FROM export_parts WHERE tenant = $1)",
     )
     .bind(name.as_str())
     .fetch_one(connection)
@@ -86,6 +87,8 @@ async fn erase(
         "DELETE FROM users WHERE tenant = $1",
         "DELETE FROM tokens WHERE tenant = $1",
         "DELETE FROM sources WHERE tenant = $1",
+        // So do what was ordered, what came of it and what is still to be told, with their jobs.
+        "DELETE FROM export_jobs WHERE tenant = $1",
         "DELETE FROM export_manifests WHERE tenant = $1",
         "DELETE FROM audit_log WHERE tenant = $1",
         "DELETE FROM audit_chains WHERE tenant = $1",

@@ -72,12 +72,11 @@ fn manifest_from_row(
     row: ManifestRow,
 ) -> Result<StoredManifest, sqlx::Error> {
     let (tenant, dataset, created_at_ms, sealed) = row;
-    let jws = sealing::open(sealer, &sealing::export_manifest_place(&export_id), &sealed)?;
     Ok(StoredManifest {
         tenant: stored::tenant(&tenant)?,
         export_id,
         dataset: stored::dataset(&dataset)?,
         created_at_ms,
-        jws: String::from_utf8(jws).map_err(|_| stored::unreadable("a manifest is no text"))?,
+        jws: sealing::open_text(sealer, &sealing::export_manifest_place(&export_id), &sealed)?,
     })
 }

@@ -55,11 +55,14 @@ impl Manifest for SqliteCatalog {
         Ok(rollups)
     }
 
+    /// What an export job still reads is not among it.
     async fn doomed(&self, until_ms: i64, limit: usize) -> Result<Vec<DoomedObject>, Fault> {
         let doing = "listing what is doomed";
         let rows: Vec<(Vec<u8>, Option<String>, i64)> = sqlx::query_as(
             "SELECT id, object AS path, doomed_at_ms FROM batches WHERE doomed_at_ms <= $1 \
+             AND NOT EXISTS (SELECT 1 FROM pinned_batches WHERE batch = number) \
              UNION ALL SELECT id, path, doomed_at_ms FROM parts WHERE doomed_at_ms <= $1 \
+             AND NOT EXISTS (SELECT 1 FROM pinned_parts WHERE part = number) \
              ORDER BY doomed_at_ms, id LIMIT $2",
         )
         .bind(until_ms)
@@ -81,7 +84,8 @@ impl Manifest for SqliteCatalog {
 
     async fn names_object(&self, path: &str) -> Result<bool, Fault> {
         sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM batches WHERE object = $1) OR EXISTS (SELECT 1 FROM parts WHERE path = $1)",
+            "SELECT EXISTS (SELECT 1 FROM batches WHERE object = $1) OR EXISTS (SELECT 1 FROM parts WHERE path = $1) \
+             OR EXISTS (SELECT 1 FROM export_parts WHERE path = $1)",
         )
         .bind(path)
         .fetch_one(&self.readers)
@@ -95,20 +99,28 @@ async fn select_snapshot(
     scope: &SnapshotScope,
     range: TimeRange,
 ) -> Result<Snapshot, sqlx::Error> {
-    let next: Option<i64> =
-        sqlx::query_scalar("SELECT next FROM sequences WHERE tenant = $1 AND dataset = $2")
-            .bind(scope.tenant.as_str())
-            .bind(scope.dataset.name())
-            .fetch_optional(&mut *connection)
-            .await?;
     Ok(Snapshot {
-        watermark: stored::count(next.unwrap_or(1) - 1)?,
+        watermark: watermark(connection, scope).await?,
         parts: select_parts(connection, scope, range).await?,
         batches: select_batches(connection, scope, range).await?,
     })
 }
 
-type PartRow = (Vec<u8>, String, i32, i64, i64, i64, i64, bool, i64, Vec<u8>);
+/// The last allocated sequence; 0 when none.
+pub(super) async fn watermark(
+    connection: &mut SqliteConnection,
+    scope: &SnapshotScope,
+) -> Result<u64, sqlx::Error> {
+    let next: Option<i64> =
+        sqlx::query_scalar("SELECT next FROM sequences WHERE tenant = $1 AND dataset = $2")
+            .bind(scope.tenant.as_str())
+            .bind(scope.dataset.name())
+            .fetch_optional(connection)
+            .await?;
+    stored::count(next.unwrap_or(1) - 1)
+}
+
+pub(super) type PartRow = (Vec<u8>, String, i32, i64, i64, i64, i64, bool, i64, Vec<u8>);
 
 async fn select_parts(
     connection: &mut SqliteConnection,
@@ -129,7 +141,7 @@ async fn select_parts(
     rows.into_iter().map(part_from_row).collect()
 }
 
-fn part_from_row(row: PartRow) -> Result<ManifestPart, sqlx::Error> {
+pub(super) fn part_from_row(row: PartRow) -> Result<ManifestPart, sqlx::Error> {
     let (id, path, day, rows, bytes, first_sequence, last_sequence, unsettled, layout, row_groups) = row;
     Ok(ManifestPart {
         id: stored::id(&id)?,
@@ -145,7 +157,7 @@ fn part_from_row(row: PartRow) -> Result<ManifestPart, sqlx::Error> {
     })
 }
 
-type BatchRow = (Vec<u8>, i64, i64, i64, i64, i64, bool, i64);
+pub(super) type BatchRow = (Vec<u8>, i64, i64, i64, i64, i64, bool, i64);
 
 async fn select_batches(
     connection: &mut SqliteConnection,
@@ -163,19 +175,20 @@ async fn select_batches(
     .bind(range.to_ms())
     .fetch_all(connection)
     .await?;
-    rows.into_iter()
-        .map(|(id, first_sequence, rows, first_ms, last_ms, bytes, unsettled, received_at_ms)| {
-            Ok(ManifestBatch {
-                id: stored::id(&id)?,
-                first_sequence: stored::count(first_sequence)?,
-                rows: stored::count(rows)?,
-                time_ms: (first_ms, last_ms),
-                bytes: stored::count(bytes)?,
-                unsettled,
-                received_at_ms,
-            })
-        })
-        .collect()
+    rows.into_iter().map(batch_from_row).collect()
+}
+
+pub(super) fn batch_from_row(row: BatchRow) -> Result<ManifestBatch, sqlx::Error> {
+    let (id, first_sequence, rows, first_ms, last_ms, bytes, unsettled, received_at_ms) = row;
+    Ok(ManifestBatch {
+        id: stored::id(&id)?,
+        first_sequence: stored::count(first_sequence)?,
+        rows: stored::count(rows)?,
+        time_ms: (first_ms, last_ms),
+        bytes: stored::count(bytes)?,
+        unsettled,
+        received_at_ms,
+    })
 }
 
 async fn select_rollups(connection: &mut SqliteConnection, part: Uuid) -> Result<Vec<Rollup>, sqlx::Error> {

@@ -1,17 +1,19 @@
 //! The control database in one SQLite file: one writer, a few readers, write-ahead log, fsync at every commit.
 //!
 //! All that knows SQLite is in this module: `connect` opens the file, `sealing` guards its secrets, `failure` reads its
-//! error codes, and one file per port holds the statements. Parameters are written `$1`, which SQLite and PostgreSQL
+//! error codes, and one file or folder per port holds the statements. Parameters are written `$1`, which SQLite and PostgreSQL
 //! both take. What a person changes commits together with its entry in the audit log, which `audit_chain` appends.
 
 mod audit_chain;
 mod audit_log;
 mod connect;
 mod erasure;
+mod export_jobs;
 mod export_manifests;
 mod failure;
 mod journal;
 mod manifest;
+mod notifications;
 mod sealing;
 mod sessions;
 mod signing_keys;

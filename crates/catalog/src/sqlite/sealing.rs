@@ -38,9 +38,40 @@ pub(super) fn export_manifest_place(export: &Uuid) -> String {
     format!("export-manifest/{export}")
 }
 
+/// Where the order of an export job is.
+pub(super) fn export_order_place(job: &Uuid) -> String {
+    format!("export-order/{job}")
+}
+
+/// Where the addresses are that an export job tells of its end.
+pub(super) fn export_contacts_place(job: &Uuid) -> String {
+    format!("export-contacts/{job}")
+}
+
+/// Where that is what a dialect keeps with an export job.
+pub(super) fn export_dialect_note_place(job: &Uuid) -> String {
+    format!("export-dialect-note/{job}")
+}
+
+/// Where the signed manifest of an export job's files is.
+pub(super) fn export_job_manifest_place(job: &Uuid) -> String {
+    format!("export-job-manifest/{job}")
+}
+
+/// Where the content of a notice is.
+pub(super) fn notification_place(notice: &Uuid) -> String {
+    format!("notification/{notice}")
+}
+
 /// Opens what was sealed for `place`. That it does not open although the key is right means a damaged or moved row.
 pub(super) fn open(sealer: &Sealer, place: &str, sealed: &[u8]) -> Result<Vec<u8>, sqlx::Error> {
     sealer.open(place, sealed).ok_or_else(|| stored::unreadable("a sealed secret does not open in its place"))
+}
+
+/// Opens a sealed text.
+pub(super) fn open_text(sealer: &Sealer, place: &str, sealed: &[u8]) -> Result<String, sqlx::Error> {
+    String::from_utf8(open(sealer, place, sealed)?)
+        .map_err(|_| stored::unreadable("a sealed text is no text"))
 }
 
 /// Opens a sealed key of 32 bytes.

@@ -57,7 +57,7 @@ impl SqliteCatalog {
         }
     }
 
-    /// Deletes those of the rows that are doomed; a live one stays, whoever asks.
+    /// Deletes those of the rows that are doomed; a live one stays, and one that a job still reads, whoever asks.
     pub(super) async fn erase_doomed(&self, ids: &[Uuid]) -> Result<(), Fault> {
         let doing = "forgetting what is doomed";
         for some in ids.chunks(FORGOTTEN_AT_ONCE) {
@@ -113,8 +113,10 @@ async fn delete_some(connection: &mut SqliteConnection, ids: &[Uuid]) -> Result<
     sqlx::query(WIPE_WHERE_FREE).execute(&mut *connection).await?;
     for id in ids {
         for statement in [
-            "DELETE FROM batches WHERE id = $1 AND doomed_at_ms IS NOT NULL",
-            "DELETE FROM parts WHERE id = $1 AND doomed_at_ms IS NOT NULL",
+            "DELETE FROM batches WHERE id = $1 AND doomed_at_ms IS NOT NULL \
+             AND NOT EXISTS (SELECT 1 FROM pinned_batches WHERE batch = number)",
+            "DELETE FROM parts WHERE id = $1 AND doomed_at_ms IS NOT NULL \
+             AND NOT EXISTS (SELECT 1 FROM pinned_parts WHERE part = number)",
         ] {
             sqlx::query(statement).bind(stored::id_column(id)).execute(&mut *connection).await?;
         }

@@ -2,6 +2,7 @@
 //! statement, never a wrapped number.
 
 use sqlx::Error;
+use tollbook_kit::retry::Pending;
 use tollbook_model::access::Role;
 use tollbook_model::dataset::Dataset;
 use tollbook_model::tenant::TenantName;
@@ -50,6 +51,11 @@ pub(super) fn hash(column: &[u8]) -> Result<[u8; 32], Error> {
 /// A dataset from a column.
 pub(super) fn dataset(column: &str) -> Result<Dataset, Error> {
     Dataset::from_name(column).ok_or_else(|| unreadable("a dataset is unknown to this version"))
+}
+
+/// A wait from its two columns, of which both or none have a value.
+pub(super) fn pending(since_ms: Option<i64>, wait_ms: Option<i64>) -> Option<Pending> {
+    Some(Pending { since_ms: since_ms?, wait_ms: wait_ms? })
 }
 
 /// A column that holds what this version cannot read.

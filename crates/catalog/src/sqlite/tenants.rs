@@ -179,8 +179,7 @@ fn callback_secret(
     sealed: Option<Vec<u8>>,
 ) -> Result<Option<Secret<String>>, sqlx::Error> {
     let Some(sealed) = sealed else { return Ok(None) };
-    let opened = sealing::open(sealer, &sealing::callback_secret_place(tenant), &sealed)?;
-    let text = String::from_utf8(opened).map_err(|_| stored::unreadable("a callback secret is no text"))?;
+    let text = sealing::open_text(sealer, &sealing::callback_secret_place(tenant), &sealed)?;
     Ok(Some(Secret::new(text)))
 }
 

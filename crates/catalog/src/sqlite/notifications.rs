@@ -1,0 +1,159 @@
+//! The notifications port: the outbox. What is sent and where to is sealed, as addresses may hold passwords.
+
+use super::{SqliteCatalog, read_failed, sealing, stored};
+use async_trait::async_trait;
+use sqlx::SqliteConnection;
+use tollbook_kit::fault::Fault;
+use tollbook_kit::retry::Pending;
+use tollbook_kit::secret::{Sealer, Secret};
+use tollbook_model::ports::{NewNotification, Notifications, StoredNotification};
+use uuid::Uuid;
+
+#[async_trait]
+impl Notifications for SqliteCatalog {
+    async fn due(
+        &self,
+        now_ms: i64,
+        except: &[Uuid],
+        limit: usize,
+    ) -> Result<Vec<StoredNotification>, Fault> {
+        let doing = "listing notices that are to be told";
+        let mut transaction = self.begin_read(doing).await?;
+        select_due(&mut transaction, &self.sealer, now_ms, except, limit)
+            .await
+            .map_err(|error| read_failed(doing, error))
+    }
+
+    async fn next_due_in(&self, now_ms: i64) -> Result<Option<i64>, Fault> {
+        let doing = "looking for the next notice";
+        let next: Option<i64> = sqlx::query_scalar(
+            "SELECT min(due_at_ms) FROM notifications WHERE due_at_ms > $1 AND rest_since_ms <= $1",
+        )
+        .bind(now_ms)
+        .fetch_one(&self.readers)
+        .await
+        .map_err(|error| read_failed(doing, error))?;
+        Ok(next.map(|due_at_ms| due_at_ms.saturating_sub(now_ms)))
+    }
+
+    async fn done(&self, id: Uuid) -> Result<(), Fault> {
+        let doing = "forgetting a notice";
+        let mut transaction = self.begin_write(doing).await?;
+        let forgotten = delete(&mut transaction, &id).await;
+        self.settle(doing, transaction, forgotten).await.map(drop)
+    }
+
+    async fn postpone(&self, id: Uuid, failed: u32, rests: Pending) -> Result<(), Fault> {
+        let doing = "letting a notice rest";
+        let mut transaction = self.begin_write(doing).await?;
+        let postponed = update(&mut transaction, &id, failed, rests).await;
+        self.settle(doing, transaction, postponed).await.map(drop)
+    }
+}
+
+/// Keeps notices of a job; each is due at once.
+pub(super) async fn insert(
+    connection: &mut SqliteConnection,
+    sealer: &Sealer,
+    notices: Vec<NewNotification>,
+) -> Result<(), sqlx::Error> {
+    for notice in notices {
+        let place = sealing::notification_place(&notice.id);
+        sqlx::query(
+            "INSERT INTO notifications (id, tenant, job, sealed_content, created_at_ms, due_at_ms) \
+             VALUES ($1, $2, $3, $4, $5, $5)",
+        )
+        .bind(stored::id_column(&notice.id))
+        .bind(notice.tenant.as_str())
+        .bind(stored::id_column(&notice.job))
+        .bind(sealer.seal(&place, notice.content.reveal().as_bytes()))
+        .bind(notice.created_at_ms)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Which are due is told by the index alone; see [`Pending::is_over`] for a clock that was set back.
+async fn select_due(
+    connection: &mut SqliteConnection,
+    sealer: &Sealer,
+    now_ms: i64,
+    except: &[Uuid],
+    limit: usize,
+) -> Result<Vec<StoredNotification>, sqlx::Error> {
+    let ids: Vec<Vec<u8>> = sqlx::query_scalar(
+        "SELECT id FROM notifications WHERE due_at_ms <= $1 OR rest_since_ms IS NULL OR rest_since_ms > $1 \
+         ORDER BY due_at_ms, id LIMIT $2",
+    )
+    .bind(now_ms)
+    .bind(i64::try_from(limit.saturating_add(except.len())).unwrap_or(i64::MAX))
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut due = Vec::new();
+    for id in ids {
+        let id = stored::id(&id)?;
+        if due.len() < limit && !except.contains(&id) {
+            due.push(select(connection, sealer, id).await?);
+        }
+    }
+    Ok(due)
+}
+
+async fn select(
+    connection: &mut SqliteConnection,
+    sealer: &Sealer,
+    id: Uuid,
+) -> Result<StoredNotification, sqlx::Error> {
+    let row: NotificationRow = sqlx::query_as(
+        "SELECT tenant, job, sealed_content, created_at_ms, failed, rest_since_ms, rest_wait_ms \
+         FROM notifications WHERE id = $1",
+    )
+    .bind(stored::id_column(&id))
+    .fetch_one(connection)
+    .await?;
+    let (tenant, job, sealed, created_at_ms, failed, rest_since_ms, rest_wait_ms) = row;
+    let content = sealing::open_text(sealer, &sealing::notification_place(&id), &sealed)?;
+    Ok(StoredNotification {
+        notification: NewNotification {
+            id,
+            tenant: stored::tenant(&tenant)?,
+            job: stored::id(&job)?,
+            content: Secret::new(content),
+            created_at_ms,
+        },
+        failed: stored::small_count(failed)?,
+        rests: stored::pending(rest_since_ms, rest_wait_ms),
+    })
+}
+
+type NotificationRow = (String, Vec<u8>, Vec<u8>, i64, i64, Option<i64>, Option<i64>);
+
+/// False when there is none.
+async fn delete(connection: &mut SqliteConnection, id: &Uuid) -> Result<bool, sqlx::Error> {
+    let deleted = sqlx::query("DELETE FROM notifications WHERE id = $1")
+        .bind(stored::id_column(id))
+        .execute(connection)
+        .await?;
+    Ok(deleted.rows_affected() > 0)
+}
+
+/// False when there is none.
+async fn update(
+    connection: &mut SqliteConnection,
+    id: &Uuid,
+    failed: u32,
+    rests: Pending,
+) -> Result<bool, sqlx::Error> {
+    let updated = sqlx::query(
+        "UPDATE notifications SET failed = $2, rest_since_ms = $3, rest_wait_ms = $4, due_at_ms = $5 WHERE id = $1",
+    )
+    .bind(stored::id_column(id))
+    .bind(i64::from(failed))
+    .bind(rests.since_ms)
+    .bind(rests.wait_ms)
+    .bind(rests.since_ms.saturating_add(rests.wait_ms))
+    .execute(connection)
+    .await?;
+    Ok(updated.rows_affected() > 0)
+}
