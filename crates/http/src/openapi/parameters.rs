@@ -76,11 +76,7 @@ pub(crate) fn on_error() -> Value {
 pub(crate) fn export() -> Vec<Value> {
     let mut all = vec![
         from(),
-        query(
-            "to",
-            "End: of the whole day, in `tz`, or a date-time (exclusive). Must be after `from`.",
-            bound(),
-        ),
+        to(),
         query(
             "format",
             "Format of the file.",
@@ -106,6 +102,14 @@ pub(crate) fn export() -> Vec<Value> {
     all
 }
 
+/// The range of a completeness report.
+pub(crate) fn range() -> Vec<Value> {
+    let mut from = query("from", "Begin: a day in `tz`, or a date-time.", bound());
+    from["required"] = true.into();
+    from["example"] = "2026-01-01".into();
+    vec![from, to(), query("tz", "IANA time zone of dates.", timezone())]
+}
+
 fn query(name: &str, description: &str, schema: Value) -> Value {
     json!({"name": name, "in": "query", "description": description, "schema": schema})
 }
@@ -115,6 +119,11 @@ fn from() -> Value {
     let mut from = query("from", description, bound());
     from["example"] = "2026-01-01".into();
     from
+}
+
+fn to() -> Value {
+    let description = "End: of the whole day, in `tz`, or a date-time (exclusive). Must be after `from`.";
+    query("to", description, bound())
 }
 
 /// A day, or a moment with or without offset.

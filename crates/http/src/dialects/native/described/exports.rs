@@ -1,5 +1,6 @@
 //! Direct exports, their manifests, and estimates.
 
+use super::super::responses::completeness::ReportView;
 use super::super::responses::export::{EstimateView, described_headers};
 use crate::openapi::{Operation, answers, parameters, reference};
 use serde_json::{Value, json};
@@ -44,6 +45,21 @@ pub(in super::super) fn estimate() -> Operation {
         .saying("From what is known of the stored files, without reading them.")
         .refuses(&[410])
         .answers_json::<EstimateView>(200, "About how much it would be.")
+}
+
+pub(in super::super) fn report() -> Operation {
+    Operation::needs_export(TAG, "reportCompleteness", "Tell what there is of each hour")
+        .saying(
+            "For each hour (of UTC) that holds records of the range: how many there are, and a digest that whoever holds an \
+             export can make again. The digest is the root of the RFC 6962 tree with SHA-256 over the records of the hour, \
+             each as a line of an export in `ndjson` with `tz=UTC` and without `columns` shows it, without the line feed, in \
+             the order of the export. `tollbook verify --completeness` does it. The report takes the place of a direct \
+             export and is streamed like one: when reading fails midway the connection is broken off.",
+        )
+        .with(parameters::dataset())
+        .with_all(parameters::range())
+        .refuses(&[410])
+        .answers_json::<ReportView>(200, "The report.")
 }
 
 /// The schemas of exported records by name. `columns` can leave out any field, so none is required.

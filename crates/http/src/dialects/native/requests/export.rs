@@ -20,36 +20,42 @@ const SINGLE: [&str; 8] = ["from", "to", "format", "columns", "tz", "formula_gua
 /// `invalid`, with every fault.
 pub(crate) fn decode(dataset: Dataset, mut given: Parameters, now_ms: i64) -> Result<ExportQuery, Fault> {
     given.refuse_unknown(|name| is_known(name, dataset));
-    let timezone = timezone(&mut given);
-    let range = range(&mut given, dataset, timezone.as_ref(), now_ms);
-    let format = word(&mut given, "format", &ExportFormat::ALL.map(ExportFormat::name))
-        .map_or(Some(ExportFormat::Csv), |name| ExportFormat::from_name(&name));
-    let format = format.unwrap_or(ExportFormat::Csv);
-    let filters = filters(&mut given, dataset);
-    let columns = columns(&mut given, dataset);
-    let formula_guard = formula_guard(&mut given, format);
-    let interval = if dataset == Dataset::Kpis { word(&mut given, "interval", &INTERVALS) } else { None };
-    let signing = signing(&mut given, format);
-    let columns_named = given.has("columns");
-    word(&mut given, "schema", &["v1"]);
+    let query = query(&mut given, dataset, now_ms);
     given.finish()?;
-    // Everything that could be absent here was a fault above.
-    let (Some(range), Some(timezone)) = (range, timezone) else {
-        return Err(Fault::internal("parameters passed without a range or a zone"));
-    };
-    let interval = interval.as_deref().and_then(Interval::from_name).unwrap_or_default();
-    let selection = Selection { dataset, range, filters, columns, timezone, interval };
-    Ok(ExportQuery { selection, format, formula_guard, signing, columns_named })
+    // Everything that could be absent was a fault above.
+    query.ok_or_else(|| Fault::internal("parameters passed without a range or a zone"))
 }
 
-fn is_known(name: &str, dataset: Dataset) -> bool {
+/// The same without judging whether there are other parameters; `None` when something is wrong, which is noted.
+pub(super) fn query(given: &mut Parameters, dataset: Dataset, now_ms: i64) -> Option<ExportQuery> {
+    let timezone = timezone(given);
+    let from_required = dataset != Dataset::AgentConfiguration;
+    let range = range(given, from_required, timezone.as_ref(), now_ms);
+    let format = word(given, "format", &ExportFormat::ALL.map(ExportFormat::name))
+        .map_or(Some(ExportFormat::Csv), |name| ExportFormat::from_name(&name));
+    let format = format.unwrap_or(ExportFormat::Csv);
+    let filters = filters(given, dataset);
+    let columns = columns(given, dataset);
+    let formula_guard = formula_guard(given, format);
+    let interval = if dataset == Dataset::Kpis { word(given, "interval", &INTERVALS) } else { None };
+    let signing = signing(given, format);
+    let columns_named = given.has("columns");
+    word(given, "schema", &["v1"]);
+    let (range, timezone) = range.zip(timezone)?;
+    let interval = interval.as_deref().and_then(Interval::from_name).unwrap_or_default();
+    let selection = Selection { dataset, range, filters, columns, timezone, interval };
+    Some(ExportQuery { selection, format, formula_guard, signing, columns_named })
+}
+
+/// Is this the name of a parameter of an export of that dataset?
+pub(super) fn is_known(name: &str, dataset: Dataset) -> bool {
     SINGLE.contains(&name)
         || (name == "interval" && dataset == Dataset::Kpis)
         || FilterField::ALL.into_iter().any(|field| field.name() == name && field.applies_to(dataset))
 }
 
 /// A parameter that must be one of `words`; none when it is absent or wrong.
-fn word(given: &mut Parameters, name: &str, words: &[&str]) -> Option<String> {
+pub(super) fn word(given: &mut Parameters, name: &str, words: &[&str]) -> Option<String> {
     let value = given.single(name)?;
     if words.contains(&value.as_str()) {
         return Some(value);
@@ -58,7 +64,8 @@ fn word(given: &mut Parameters, name: &str, words: &[&str]) -> Option<String> {
     None
 }
 
-fn timezone(given: &mut Parameters) -> Option<TimeZone> {
+/// The zone that dates are of; UTC when none is named, `None` when it is wrong.
+pub(super) fn timezone(given: &mut Parameters) -> Option<TimeZone> {
     if !given.has("tz") {
         return Some(TimeZone::UTC);
     }
@@ -75,30 +82,29 @@ fn timezone(given: &mut Parameters) -> Option<TimeZone> {
 }
 
 /// The range; `None` when it is wrong. With an unknown zone the bounds are still checked for their form.
-fn range(
+pub(super) fn range(
     given: &mut Parameters,
-    dataset: Dataset,
+    from_required: bool,
     timezone: Option<&TimeZone>,
     now_ms: i64,
 ) -> Option<TimeRange> {
     let utc = TimeZone::UTC;
     let zone = timezone.unwrap_or(&utc);
-    let optional = dataset == Dataset::AgentConfiguration;
-    if !given.has("from") && !optional {
+    if !given.has("from") && from_required {
         given.missing("from");
     }
     let (has_from, has_to) = (given.has("from"), given.has("to"));
     let from = bound(given, "from", |bound| bound.as_from(zone), zone);
     let to = bound(given, "to", |bound| bound.as_to(zone), zone);
-    if !has_from && !has_to && optional {
+    if !has_from && !has_to && !from_required {
         return Some(TimeRange::all());
     }
     let from_ms = if has_from {
         from?
-    } else if optional {
-        i64::MIN
-    } else {
+    } else if from_required {
         return None;
+    } else {
+        i64::MIN
     };
     let to_ms = if has_to { to? } else { now_ms };
     let range = TimeRange::new(from_ms, to_ms);
@@ -110,7 +116,8 @@ fn range(
     range
 }
 
-fn bound(
+/// A moment; `None` when it is absent or wrong.
+pub(super) fn bound(
     given: &mut Parameters,
     name: &str,
     moment: impl Fn(Bound) -> Option<i64>,

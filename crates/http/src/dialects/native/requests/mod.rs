@@ -1,5 +1,6 @@
 //! From the words of requests to the arguments of use cases, one file per noun.
 
+pub(super) mod completeness;
 pub(super) mod duration;
 pub(super) mod export;
 pub(super) mod ingest;

@@ -1,22 +1,20 @@
 //! Exports under way, and estimates.
 
+use super::streamed;
 use crate::breaker::Breaker;
 use crate::openapi::schemas::words_object;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use futures::StreamExt;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::task::Poll;
 use tollbook_app::exports::{DirectExport, ExportHead};
 use tollbook_model::export::Estimate;
 use tollbook_model::format::ExportFormat;
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
-use uuid::Uuid;
 
 /// Exports below this size are better streamed than made in the background (`natalia.md` section 8).
 const DIRECT_BELOW_BYTES: u64 = 10_000_000;
@@ -99,21 +97,6 @@ pub(crate) fn export(
 ) -> Response {
     let DirectExport { head: known, stream } = export;
     let response = head(&known, format, formula_guard);
-    let id: Uuid = known.id;
-    if let Some(breaker) = &breaker {
-        breaker.begin_answer();
-    }
-    let chunks = stream.chunks.map(move |chunk| {
-        chunk.map_err(|fault| {
-            tracing::error!(export = %id, fault = fault.log_text(), "an export failed midway; its connection is broken");
-            std::io::Error::other("the export failed")
-        })
-    });
-    let end = futures::stream::poll_fn(move |_| {
-        if let Some(breaker) = &breaker {
-            breaker.end_answer();
-        }
-        Poll::Ready(None)
-    });
-    response.map(|_| Body::from_stream(chunks.chain(end)))
+    let body = streamed::body(stream.chunks, breaker, format!("export {}", known.id));
+    response.map(|_| body)
 }

@@ -1,10 +1,12 @@
 //! From outcomes to the words of answers, one file per noun.
 
+pub(super) mod completeness;
 pub(super) mod export;
 pub(super) mod ingest;
 
 pub(super) mod settings;
 pub(super) mod source;
+mod streamed;
 pub(super) mod tenant;
 pub(super) mod token;
 pub(super) mod user;

@@ -1,7 +1,7 @@
 //! Direct exports, their manifests, and estimates.
 
 use super::super::described::exports;
-use super::super::requests::export;
+use super::super::requests::{completeness, export};
 use super::super::{gate, responses};
 use super::{Answer, Segment, Shared, dataset, id, no_parameters, segment};
 use crate::api::Api;
@@ -20,6 +20,7 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .at("/{dataset}/export", file)
         .at("/{dataset}/export/estimate", Methods::refused_by(no_method).get(estimate, exports::estimate()))
+        .at("/{dataset}/completeness", Methods::refused_by(no_method).get(report, exports::report()))
         .at("/exports/{id}/manifest", Methods::new().get(manifest, exports::manifest()))
 }
 
@@ -43,6 +44,17 @@ async fn estimate(State(api): Shared, dataset: Segment, request: Request) -> Ans
     let (parts, _) = request.into_parts();
     let (caller, query) = query(&api, dataset, &parts).await?;
     Ok(responses::export::estimate(api.app.exports.estimate(&caller, query).await?))
+}
+
+async fn report(State(api): Shared, name: Segment, request: Request) -> Answer {
+    let dataset = dataset(name)?;
+    let (parts, _) = request.into_parts();
+    let caller = gate::caller(&api, &parts).await?;
+    api.app.exports.permit(&caller, dataset).await?;
+    let range = completeness::decode(Parameters::parse(parts.uri.query()), api.clock.now_ms())?;
+    let report = api.app.exports.completeness(&caller, dataset, range).await?;
+    let breaker = parts.extensions.get::<Breaker>().cloned();
+    Ok(responses::completeness::report(dataset, range, report, breaker)?)
 }
 
 async fn manifest(State(api): Shared, export: Segment, request: Request) -> Answer {
