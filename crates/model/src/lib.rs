@@ -21,6 +21,7 @@ pub mod privacy;
 pub mod record_signature;
 pub mod schema;
 pub mod selection;
+pub mod sheet;
 pub mod source;
 pub mod tenant;
 pub mod time_range;

@@ -12,6 +12,7 @@ mod json;
 mod prepare;
 mod proof;
 mod rendered;
+mod sheet;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use jiff::tz::TimeZone;
 use prepare::TextStyle;
 pub use proof::{ProvedRecords, RecordProof};
 use rendered::Fixed;
+pub use sheet::SheetEncoder;
 use tollbook_kit::fault::Fault;
 use tollbook_model::schema::{Field, FieldKind, Schema};
 
