@@ -32,6 +32,10 @@ const CONNECT_TIME: Duration = Duration::from_secs(5);
 const WHOLE_TIME: Duration = Duration::from_secs(30);
 /// Addresses of one host that are tried; they share the time for connecting.
 const MOST_ADDRESSES: usize = 4;
+/// A body that nobody wants is heard out up to these bounds: closing a connection on unread bytes may cost the receiver
+/// its own record of the answer.
+const UNWANTED_BYTES: usize = 64 * 1024;
+const UNWANTED_TIME: Duration = Duration::from_secs(1);
 /// Bound of a reply's head in bytes.
 const HEAD_BYTES: usize = 64 * 1024;
 /// Bound of the number of a reply's headers.
@@ -67,6 +71,15 @@ pub struct EgressReply {
     pub headers: HeaderMap,
     /// Its body, whole.
     pub body: Bytes,
+}
+
+/// What of a reply is wanted.
+#[derive(Debug, Clone, Copy)]
+enum Wanted {
+    /// Its head alone.
+    Head,
+    /// All of it, when its body has at most so many bytes.
+    Body(usize),
 }
 
 impl fmt::Debug for EgressClient {
@@ -149,14 +162,37 @@ impl EgressClient {
         body: Bytes,
         most_reply_bytes: usize,
     ) -> Result<EgressReply, Fault> {
-        let request = request(method, url, headers, body)?;
+        self.exchange(url, request(method, url, headers, body)?, Wanted::Body(most_reply_bytes)).await
+    }
+
+    /// Sends one request like [`EgressClient::send`], and wants no more of the reply than its head: whatever its body is,
+    /// and however it ends, the reply is good. The body that is answered is empty.
+    ///
+    /// # Errors
+    /// As [`EgressClient::send`], but never `too_large`.
+    pub async fn send_for_head(
+        &self,
+        method: Method,
+        url: &CheckedUrl,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<EgressReply, Fault> {
+        self.exchange(url, request(method, url, headers, body)?, Wanted::Head).await
+    }
+
+    async fn exchange(
+        &self,
+        url: &CheckedUrl,
+        request: Request<Full<Bytes>>,
+        wanted: Wanted,
+    ) -> Result<EgressReply, Fault> {
         let call = async {
             let stream = self.connect(url).await?;
             if !url.is_https() {
-                return exchange(stream, request, most_reply_bytes).await;
+                return exchange(stream, request, wanted).await;
             }
             let stream = self.secure(url, stream).await?;
-            exchange(stream, request, most_reply_bytes).await
+            exchange(stream, request, wanted).await
         };
         let outcome = tokio::time::timeout(self.whole_time, call).await;
         outcome
@@ -256,7 +292,7 @@ fn request(
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     request: Request<Full<Bytes>>,
-    most_reply_bytes: usize,
+    wanted: Wanted,
 ) -> Result<EgressReply, Fault> {
     let mut builder = http1::Builder::new();
     builder.max_headers(MOST_HEADERS).max_header_size(HEAD_BYTES).max_buf_size(2 * HEAD_BYTES);
@@ -264,7 +300,10 @@ async fn exchange(
     let talk = async {
         let response = sender.send_request(request).await.map_err(no_reply)?;
         let (head, body) = response.into_parts();
-        let body = read_whole(body, most_reply_bytes).await?;
+        let body = match wanted {
+            Wanted::Body(most_bytes) => read_whole(body, most_bytes).await?,
+            Wanted::Head => hear_out(body).await,
+        };
         Ok(EgressReply { status: head.status.as_u16(), headers: head.headers, body })
     };
     let (mut talk, mut connection) = (std::pin::pin!(talk), std::pin::pin!(connection));
@@ -290,6 +329,22 @@ async fn read_whole(mut body: Incoming, most_bytes: usize) -> Result<Bytes, Faul
         }
     }
     Ok(Bytes::from(held))
+}
+
+/// Lets a body that nobody wants pass by, within bounds.
+async fn hear_out(mut body: Incoming) -> Bytes {
+    let mut heard = 0;
+    let hearing = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            heard += frame.data_ref().map_or(0, Bytes::len);
+            if heard > UNWANTED_BYTES {
+                break;
+            }
+        }
+    };
+    // However it ends, the head has said it all.
+    let _ = tokio::time::timeout(UNWANTED_TIME, hearing).await;
+    Bytes::new()
 }
 
 fn unreachable() -> Fault {
