@@ -1,8 +1,10 @@
-//! store: keeps call records. The journal takes them in, the lake holds them, objects carry the bytes.
+//! store: keeps call records and the files of exports. The journal takes records in, the lake holds them, artifacts are
+//! what was made of them, objects carry the bytes.
 //!
 //! Which records are visible is written in the control database, behind the ports `Journal` and `Manifest`; nothing
 //! here speaks SQL or HTTP, and nothing here selects or renders records.
 
+pub mod artifacts;
 pub mod blob;
 pub mod config;
 pub mod journal;

@@ -86,14 +86,15 @@ impl Blobs for DirectoryBlobs {
         Ok(Box::new(Unpublished { file, working_name, target, published: false }))
     }
 
-    fn open(&self, path: &str) -> Result<Arc<dyn ByteSource>, Fault> {
+    fn find(&self, path: &str) -> Result<Option<Arc<dyn ByteSource>>, Fault> {
         let name = self.file_of(path)?;
         let opened = File::open(name).and_then(|file| {
             let bytes = file.metadata()?.len();
             Ok(Opened { file, bytes })
         });
         match opened {
-            Ok(opened) => Ok(Arc::new(opened)),
+            Ok(opened) => Ok(Some(Arc::new(opened))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Fault::internal("opening an object").with_context(path).with_source(error)),
         }
     }

@@ -51,12 +51,10 @@ impl Blobs for MemoryBlobs {
         Ok(Box::new(Unpublished { shared: Arc::clone(&self.0), path: path.to_owned(), bytes: Vec::new() }))
     }
 
-    fn open(&self, path: &str) -> Result<Arc<dyn ByteSource>, Fault> {
+    fn find(&self, path: &str) -> Result<Option<Arc<dyn ByteSource>>, Fault> {
         check_path(path)?;
-        match self.0.objects().get(path) {
-            Some(object) => Ok(Arc::new(Opened(object.bytes.clone()))),
-            None => Err(Fault::internal("an object is not there").with_context(path)),
-        }
+        let objects = self.0.objects();
+        Ok(objects.get(path).map(|object| Arc::new(Opened(object.bytes.clone())) as Arc<dyn ByteSource>))
     }
 
     fn delete(&self, path: &str) -> Result<(), Fault> {

@@ -48,11 +48,21 @@ pub trait Blobs: Send + Sync + Debug {
     /// `storage_full` or `internal`.
     fn create(&self, path: &str) -> Result<Box<dyn BlobWriter>, Fault>;
 
-    /// Opens an object for reading. It stays readable through this handle while it is being erased.
+    /// Opens an object for reading, if there is one of that key. It stays readable through this handle while it is being
+    /// erased.
     ///
     /// # Errors
-    /// `internal` when it is not there: whoever asks has its key from a row that says it is.
-    fn open(&self, path: &str) -> Result<Arc<dyn ByteSource>, Fault>;
+    /// `internal`.
+    fn find(&self, path: &str) -> Result<Option<Arc<dyn ByteSource>>, Fault>;
+
+    /// The same for who has its key from a row that says it is there.
+    ///
+    /// # Errors
+    /// `internal`, also when it is not.
+    fn open(&self, path: &str) -> Result<Arc<dyn ByteSource>, Fault> {
+        let found = self.find(path)?;
+        found.ok_or_else(|| Fault::internal("an object is not there").with_context(path))
+    }
 
     /// Erases an object; none of that key is fine.
     ///

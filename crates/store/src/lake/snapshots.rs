@@ -94,11 +94,16 @@ impl SnapshotReader {
     /// # Errors
     /// `unavailable` or `internal`.
     pub async fn pin(&self, scope: &SnapshotScope, range: TimeRange) -> Result<PinnedSnapshot, Fault> {
-        let snapshot = self.manifest.snapshot(scope, range).await?;
+        Ok(self.held(scope, self.manifest.snapshot(scope, range).await?))
+    }
+
+    /// A snapshot of `scope` that the control database keeps readable, as for an export job; pinned here too, so that
+    /// whoever reads can read to the end when it is let go there.
+    pub fn held(&self, scope: &SnapshotScope, snapshot: Snapshot) -> PinnedSnapshot {
         let ids =
             snapshot.parts.iter().map(|part| part.id).chain(snapshot.batches.iter().map(|batch| batch.id));
         let pinned = self.pins.pin(ids);
-        Ok(PinnedSnapshot { snapshot, scope: scope.clone(), reader: self.clone(), _pinned: pinned })
+        PinnedSnapshot { snapshot, scope: scope.clone(), reader: self.clone(), _pinned: pinned }
     }
 }
 

@@ -2,10 +2,13 @@
 //!
 //! As a rule they are leftovers of a crash between writing and naming. But with a control database that is missing, or
 //! older than the lake, they are the records themselves; so nothing here erases an object of journal or lake directly.
+//! Parts of exports are treated alike: most are what an attempt left that died before it could name them, and one that is
+//! being written cannot be seen before it is whole, and is named seconds after.
 //!
 //! Layout of keys: `set-aside/<YYYY-MM-DD of the move>/<the former key>`.
 
 use super::sweep::SweepParts;
+use crate::artifacts;
 use crate::blob::Blobs;
 use crate::config::{StoreConfig, millis};
 use crate::record_keys::DAY_MS;
@@ -17,7 +20,7 @@ use tollbook_kit::fault::{Code, Fault, ResultExt};
 use tollbook_model::ports::Manifest;
 
 /// Folders whose objects must be named by a row.
-const NAMED: [&str; 2] = ["journal", "lake"];
+const NAMED: [&str; 3] = ["journal", "lake", artifacts::FOLDER];
 /// Where the others go.
 const SET_ASIDE: &str = "set-aside";
 
