@@ -23,8 +23,10 @@ mod query;
 mod refusal;
 mod router;
 mod server;
+mod standard_webhooks;
 pub mod tls;
 
 pub use api::Api;
+pub use dialects::callback_forms;
 pub use config::{ConnectionLimits, HttpConfig, RateConfig};
 pub use server::{serve, serve_metrics};

@@ -8,6 +8,13 @@ use crate::dialect::Dialect;
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
 use axum::response::Response;
+use std::sync::Arc;
+use tollbook_app::notifications::CallbackForm;
+
+/// How the jobs of each dialect call back.
+pub fn callback_forms() -> Vec<Arc<dyn CallbackForm>> {
+    vec![Arc::new(native::NativeCallbacks)]
+}
 
 /// A refusal in the words of the exchange's dialect.
 pub(crate) fn render(refusal: &Refusal, exchange: &Exchange, now_ms: i64) -> Response {
