@@ -1,11 +1,13 @@
-//! The HTTP client of the command line: sends bodies to a Tollbook server and fetches exports, with a bearer token.
+//! The HTTP client of the command line: sends bodies to a Tollbook server and fetches exports, with a bearer token or,
+//! for links that carry their own right, without one.
 //!
-//! It never retries: whoever sends knows what may be sent twice, and keeps the schedule; [`was_never_reached`] tells him
-//! whether anything can have arrived. Calls to addresses that tenants choose do not go through here.
+//! It never retries and never resumes: whoever asks knows what may be asked twice, and keeps the schedule;
+//! [`was_never_reached`] tells him whether anything can have arrived. It calls no other server than its own: calls to
+//! addresses that tenants choose do not go through here.
 
 use crate::tls;
 use bytes::Bytes;
-use http::{HeaderName, Method, Request, Response, header};
+use http::{HeaderMap, HeaderName, Method, Request, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -63,6 +65,105 @@ impl ApiReply {
     }
 }
 
+/// One request.
+#[derive(Debug, Clone)]
+pub struct ApiRequest {
+    method: Method,
+    path_and_query: String,
+    headers: Vec<(HeaderName, String)>,
+    body: Bytes,
+    with_token: bool,
+}
+
+impl ApiRequest {
+    /// A request without a body, with the client's token. `path_and_query` begins with `/`.
+    pub fn new(method: Method, path_and_query: impl Into<String>) -> Self {
+        let path_and_query = path_and_query.into();
+        Self { method, path_and_query, headers: Vec::new(), body: Bytes::new(), with_token: true }
+    }
+
+    /// The same with a body of a type.
+    #[must_use]
+    pub fn with_body(mut self, content_type: &str, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self.with_header(header::CONTENT_TYPE, content_type)
+    }
+
+    /// The same with a further header.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// The same without the token, which a signed link does not need: what is not sent is in nobody's log.
+    #[must_use]
+    pub fn without_token(mut self) -> Self {
+        self.with_token = false;
+        self
+    }
+}
+
+/// A reply whose head is there and whose body is still to come.
+#[derive(Debug)]
+pub struct OpenReply {
+    status: u16,
+    headers: HeaderMap,
+    body: Incoming,
+}
+
+impl OpenReply {
+    /// HTTP status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// A header, when it is there and is text.
+    pub fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The next piece of the body; none at its end.
+    ///
+    /// # Errors
+    /// `unavailable` when the server broke the reply off, which is how it says that an export failed midway; `timeout`
+    /// when nothing came for a minute. What came so far is incomplete then.
+    pub async fn next_piece(&mut self) -> Result<Option<Bytes>, Fault> {
+        next_piece(&mut self.body).await
+    }
+
+    /// The whole reply, held in memory.
+    ///
+    /// # Errors
+    /// As [`OpenReply::next_piece`]; `too_large`: it is over 16 MiB.
+    pub async fn whole(mut self) -> Result<ApiReply, Fault> {
+        let mut held = Vec::new();
+        while let Some(piece) = self.next_piece().await? {
+            if held.len() + piece.len() > REPLY_BYTES {
+                return Err(Fault::new(
+                    Code::TooLarge,
+                    "the reply is too large to be held: download it instead",
+                ));
+            }
+            held.extend_from_slice(&piece);
+        }
+        Ok(self.reply(Bytes::from(held)))
+    }
+
+    fn reply(&self, body: Bytes) -> ApiReply {
+        let text = |name: HeaderName| self.header(name).map(str::to_owned);
+        ApiReply {
+            status: self.status,
+            content_type: text(header::CONTENT_TYPE),
+            retry_after: text(header::RETRY_AFTER)
+                .and_then(|text| text.parse().ok())
+                .map(Duration::from_secs),
+            request_id: text(HeaderName::from_static("x-request-id")),
+            body,
+        }
+    }
+}
+
 impl ApiClient {
     /// A client of the server at `base_url` (`https://host:port` or `http://host:port`, a path in front of the API may
     /// follow). Certificates of the machine's authorities are trusted, and of those in `ca_file` (PEM).
@@ -86,9 +187,7 @@ impl ApiClient {
     /// Sends one request and reads its reply whole. `path_and_query` begins with `/`.
     ///
     /// # Errors
-    /// `unavailable` or `timeout`: no reply came, asking again may help; what was sent may have arrived unless
-    /// [`was_never_reached`] says that it cannot. `invalid`: the server's certificate is not trusted. `too_large`: the
-    /// reply is over 16 MiB. A status of any kind is no error.
+    /// As [`ApiClient::open`] and [`OpenReply::whole`]. A status of any kind is no error.
     pub async fn send(
         &self,
         method: Method,
@@ -96,71 +195,63 @@ impl ApiClient {
         content_type: Option<&str>,
         body: Bytes,
     ) -> Result<ApiReply, Fault> {
-        let response = self.start(method, path_and_query, content_type, body).await?;
-        let mut reply = head_of(&response);
-        let mut incoming = response.into_body();
-        let mut held = Vec::new();
-        while let Some(piece) = next_piece(&mut incoming).await? {
-            if held.len() + piece.len() > REPLY_BYTES {
-                return Err(Fault::new(
-                    Code::TooLarge,
-                    "the reply is too large to be held: download it instead",
-                ));
-            }
-            held.extend_from_slice(&piece);
+        let mut request = ApiRequest { body, ..ApiRequest::new(method, path_and_query) };
+        if let Some(content_type) = content_type {
+            request = request.with_header(header::CONTENT_TYPE, content_type);
         }
-        reply.body = Bytes::from(held);
-        Ok(reply)
+        self.open(request).await?.whole().await
     }
 
     /// Fetches a reply of any size into `into`; answers its head and how many bytes were written. Only a success is
     /// written: the body of another status is in the reply.
     ///
     /// # Errors
-    /// As [`ApiClient::send`]; `unavailable` also when the server broke the connection off, which is how it says that
-    /// an export failed midway: what was written so far is incomplete. `internal`: `into` cannot be written.
+    /// As [`ApiClient::open`] and [`OpenReply::next_piece`]. `internal`: `into` cannot be written.
     pub async fn download(
         &self,
         path_and_query: &str,
         into: &mut (impl AsyncWrite + Unpin),
     ) -> Result<(ApiReply, u64), Fault> {
-        let response = self.start(Method::GET, path_and_query, None, Bytes::new()).await?;
-        let mut reply = head_of(&response);
-        let mut incoming = response.into_body();
-        let (mut written, mut held) = (0, Vec::new());
-        while let Some(piece) = next_piece(&mut incoming).await? {
-            if reply.is_success() {
-                into.write_all(&piece).await.fault("writing a download")?;
-                written += piece.len() as u64;
-            } else if held.len() + piece.len() <= REPLY_BYTES {
-                held.extend_from_slice(&piece);
-            }
+        let mut open = self.open(ApiRequest::new(Method::GET, path_and_query)).await?;
+        let head = open.reply(Bytes::new());
+        if !head.is_success() {
+            return Ok((open.whole().await?, 0));
+        }
+        let mut written = 0;
+        while let Some(piece) = open.next_piece().await? {
+            into.write_all(&piece).await.fault("writing a download")?;
+            written += piece.len() as u64;
         }
         into.flush().await.fault("writing a download")?;
-        reply.body = Bytes::from(held);
-        Ok((reply, written))
+        Ok((head, written))
     }
 
-    async fn start(
-        &self,
-        method: Method,
-        path_and_query: &str,
-        content_type: Option<&str>,
-        body: Bytes,
-    ) -> Result<Response<Incoming>, Fault> {
+    /// Sends one request and reads the head of its reply.
+    ///
+    /// # Errors
+    /// `unavailable` or `timeout`: no reply came, asking again may help; what was sent may have arrived unless
+    /// [`was_never_reached`] says that it cannot. `invalid`: the server's certificate is not trusted, or the request
+    /// holds what HTTP does not take. A status of any kind is no error.
+    pub async fn open(&self, request: ApiRequest) -> Result<OpenReply, Fault> {
+        let ApiRequest { method, path_and_query, headers, body, with_token } = request;
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path_and_query}", self.base_url))
-            .header(header::AUTHORIZATION, format!("Bearer {}", self.token.reveal()))
             .header(header::USER_AGENT, concat!("tollbook/", env!("CARGO_PKG_VERSION")));
-        if let Some(content_type) = content_type {
-            request = request.header(header::CONTENT_TYPE, content_type);
+        if with_token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {}", self.token.reveal()));
+        }
+        for (name, value) in headers {
+            request = request.header(name, value);
         }
         let request = request.body(Full::new(body)).map_err(|_| {
             Fault::parameter("request", "the path or the token holds characters that HTTP does not take")
         })?;
         match tokio::time::timeout(ANSWER_TIMEOUT, self.client.request(request)).await {
-            Ok(Ok(response)) => Ok(response),
+            Ok(Ok(response)) => {
+                let (head, body) = response.into_parts();
+                Ok(OpenReply { status: head.status.as_u16(), headers: head.headers, body })
+            }
             Ok(Err(error)) => Err(self.no_reply(error)),
             Err(_) => Err(Fault::new(Code::Timeout, "the server did not answer in time: try again")),
         }
@@ -218,17 +309,6 @@ impl Error for NeverReached {
 /// one the server may have done what it was asked.
 pub fn was_never_reached(fault: &Fault) -> bool {
     fault.source().is_some_and(|source| source.is::<NeverReached>())
-}
-
-fn head_of(response: &Response<Incoming>) -> ApiReply {
-    let text = |name: HeaderName| response.headers().get(name)?.to_str().ok().map(str::to_owned);
-    ApiReply {
-        status: response.status().as_u16(),
-        content_type: text(header::CONTENT_TYPE),
-        retry_after: text(header::RETRY_AFTER).and_then(|text| text.parse().ok()).map(Duration::from_secs),
-        request_id: text(HeaderName::from_static("x-request-id")),
-        body: Bytes::new(),
-    }
 }
 
 /// The next piece of a body; none at its end.
@@ -321,6 +401,27 @@ mod tests {
             assert_eq!((reply.status, written, &reply.body[..], file.len()), (403, 0, &b"no"[..], 0));
         })
         .await;
+    }
+
+    #[tokio::test]
+    async fn links_are_opened_without_the_token_and_read_in_pieces() {
+        let answer = "HTTP/1.1 206 Partial Content\r\ncontent-length: 3\r\netag: \"e\"\r\n\r\nabc";
+        let seen = exchange(answer, async |client| {
+            let request = ApiRequest::new(Method::GET, "/dl/x?sig=s").without_token();
+            let request =
+                request.with_header(header::RANGE, "bytes=7-").with_header(header::IF_RANGE, "\"e\"");
+            let mut open = client.open(request).await.unwrap();
+            assert_eq!(
+                (open.status(), open.header(header::ETAG), open.header("age")),
+                (206, Some("\"e\""), None)
+            );
+            assert_eq!(open.next_piece().await.unwrap().as_deref(), Some(&b"abc"[..]));
+            assert_eq!(open.next_piece().await.unwrap(), None);
+        });
+        let seen = seen.await;
+        assert!(seen.starts_with("GET /dl/x?sig=s HTTP/1.1\r\n"), "{seen}");
+        assert!(seen.contains("range: bytes=7-\r\n") && seen.contains("if-range: \"e\"\r\n"), "{seen}");
+        assert!(!seen.contains("authorization"), "{seen}");
     }
 
     #[test]
