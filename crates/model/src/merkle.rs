@@ -54,6 +54,17 @@ impl MerkleTree {
         self.leaves += 1;
     }
 
+    /// The tree of that many leaves whose [`MerkleTree::edge`] this is; none when it is of another number of leaves.
+    pub fn from_edge(leaves: u64, edge: Vec<Hash>) -> Option<Self> {
+        (edge.len() == leaves.count_ones() as usize).then_some(Self { leaves, roots: edge })
+    }
+
+    /// What must be known beside the number of leaves to let the tree grow on: the roots of its perfect subtrees, the
+    /// largest first.
+    pub fn edge(&self) -> &[Hash] {
+        &self.roots
+    }
+
     /// How many leaves it has.
     pub fn leaves(&self) -> u64 {
         self.leaves
@@ -100,6 +111,19 @@ mod tests {
         assert_eq!(root_of(&records), "deb52f61163560f809040b2490abaa7d5e4db28d6d41a95610d58395937909f6");
         let nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(root_of(&[]), nothing);
+    }
+
+    #[test]
+    fn a_tree_grows_on_from_its_edge() {
+        let mut tree = MerkleTree::new();
+        for at in 0..70u8 {
+            tree = MerkleTree::from_edge(tree.leaves(), tree.edge().to_vec()).unwrap();
+            tree.push(leaf(&[at]));
+        }
+        let leaves: Vec<Hash> = (0..70u8).map(|at| leaf(&[at])).collect();
+        assert_eq!((tree.leaves(), tree.root()), (70, defined(&leaves)));
+        assert_eq!(MerkleTree::from_edge(71, tree.edge().to_vec()), None);
+        assert_eq!(MerkleTree::from_edge(70, tree.edge()[1..].to_vec()), None);
     }
 
     #[test]

@@ -15,8 +15,8 @@ use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
 use parquet::basic::{Compression, Encoding};
 use parquet::file::metadata::{
-    ColumnChunkMetaData, FileMetaData, KeyValue, ParquetMetaDataBuilder, ParquetMetaDataWriter,
-    RowGroupMetaData,
+    ColumnChunkMetaData, FileMetaData, KeyValue, ParquetMetaData, ParquetMetaDataBuilder,
+    ParquetMetaDataOptions, ParquetMetaDataReader, ParquetMetaDataWriter, RowGroupMetaData,
 };
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::{ColumnPath, SchemaDescPtr};
@@ -25,6 +25,8 @@ use tollbook_kit::fault::Fault;
 use tollbook_model::schema::{FieldKind, Schema};
 
 const MAGIC: &[u8; 4] = b"PAR1";
+/// Behind a footer: its length, and the magic bytes once more.
+const FOOTER_END_BYTES: usize = 8;
 const CREATED_BY: &str = concat!("tollbook ", env!("CARGO_PKG_VERSION"));
 
 /// A stretch of the output file.
@@ -224,10 +226,14 @@ impl ExportAssembly {
             .iter()
             .map(|column| moved_by(column, self.position))
             .collect::<Result<Vec<_>, _>>()?;
-        let length = group.bytes();
+        self.append(columns, group.rows, group.bytes())
+    }
+
+    /// Appends a row group whose columns say where they are in the file.
+    fn append(&mut self, columns: Vec<ColumnChunkMetaData>, rows: u64, length: u64) -> Result<(), Fault> {
         let plain: i64 = columns.iter().map(ColumnChunkMetaData::uncompressed_size).sum();
         let metadata = RowGroupMetaData::builder(Arc::clone(&self.parquet))
-            .set_num_rows(group.rows as i64)
+            .set_num_rows(rows as i64)
             .set_total_byte_size(plain)
             .set_file_offset(self.position as i64)
             .set_column_metadata(columns)
@@ -235,7 +241,55 @@ impl ExportAssembly {
             .map_err(broken("placing a row group"))?;
         self.placed.push(metadata);
         self.position += length;
-        self.rows += group.rows;
+        self.rows += rows;
+        Ok(())
+    }
+
+    /// How many row groups were placed so far.
+    pub fn row_groups(&self) -> usize {
+        self.placed.len()
+    }
+
+    /// What must be known of the row groups from number `first` on to go on behind them: a footer that tells of nothing
+    /// else. None of them: an empty one.
+    ///
+    /// # Errors
+    /// `internal` only.
+    pub fn footer_from(&self, first: usize) -> Result<Bytes, Fault> {
+        let some = self.placed.get(first..).unwrap_or_default().to_vec();
+        if some.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let rows = some.iter().map(RowGroupMetaData::num_rows).sum();
+        let file = FileMetaData::new(1, rows, None, None, Arc::clone(&self.parquet), None);
+        let mut footer = written(&ParquetMetaDataBuilder::new(file).set_row_groups(some).build())?;
+        footer.truncate(footer.len() - FOOTER_END_BYTES);
+        Ok(Bytes::from(footer))
+    }
+
+    /// Takes over row groups that an earlier assembly of the same file placed next, as its
+    /// [`ExportAssembly::footer_from`] told them.
+    ///
+    /// # Errors
+    /// `internal` when they are not of this file, or do not follow.
+    pub fn restore(&mut self, footer: &[u8]) -> Result<(), Fault> {
+        if footer.is_empty() {
+            return Ok(());
+        }
+        // What is read in short form cannot be written again.
+        let options = ParquetMetaDataOptions::new().with_encoding_stats_as_mask(false);
+        let metadata = ParquetMetaDataReader::decode_metadata_with_options(footer, Some(&options))
+            .map_err(broken("reading kept row groups"))?;
+        if metadata.file_metadata().schema() != self.parquet.root_schema() {
+            return Err(Fault::internal("kept row groups have other columns"));
+        }
+        for group in metadata.row_groups() {
+            if group.file_offset() != Some(self.position as i64) {
+                return Err(Fault::internal("kept row groups do not follow each other"));
+            }
+            let length = group.columns().iter().map(|column| column.byte_range().1).sum();
+            self.append(group.columns().to_vec(), group.num_rows() as u64, length)?;
+        }
         Ok(())
     }
 
@@ -269,10 +323,7 @@ impl ExportAssembly {
             self.parquet,
             Some(orders),
         );
-        let metadata = ParquetMetaDataBuilder::new(file).set_row_groups(self.placed).build();
-        let mut bytes = Vec::new();
-        ParquetMetaDataWriter::new(&mut bytes, &metadata).finish().map_err(broken("writing a footer"))?;
-        Ok(Bytes::from(bytes))
+        written(&ParquetMetaDataBuilder::new(file).set_row_groups(self.placed).build()).map(Bytes::from)
     }
 
     fn export_batch(&self, batch: &RecordBatch) -> Result<RecordBatch, Fault> {
@@ -285,6 +336,13 @@ impl ExportAssembly {
         RecordBatch::try_new(Arc::clone(&self.arrow), arrays)
             .map_err(|error| Fault::internal("arranging a batch for export").with_source(error))
     }
+}
+
+/// A footer with its end.
+fn written(metadata: &ParquetMetaData) -> Result<Vec<u8>, Fault> {
+    let mut bytes = Vec::new();
+    ParquetMetaDataWriter::new(&mut bytes, metadata).finish().map_err(broken("writing a footer"))?;
+    Ok(bytes)
 }
 
 fn is_id(field: &Field) -> bool {

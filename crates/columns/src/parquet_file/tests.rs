@@ -133,6 +133,61 @@ fn copied_and_encoded_row_groups_hold_the_same_records() {
     assert_eq!(ids.value(0), first.to_string());
 }
 
+/// The footer tells of pages, statistics and places: all of it must survive.
+#[test]
+fn a_file_that_is_gone_on_with_is_the_same_to_the_byte() {
+    let (_, part) = part(&batch(ROW_GROUP_ROWS + 5000));
+    let schema = Schema::of(Dataset::Cdr);
+    let columns = schema.default_columns();
+    let start = || ExportAssembly::new(&schema, &columns, &[("tollbook.export_id", "x".to_owned())]).unwrap();
+    let encoder = start().encoder();
+    let rows: Vec<_> =
+        part.read(1, &columns, 1000, RowChoice::All).unwrap().collect::<Result<_, _>>().unwrap();
+    let groups = [
+        encoder.copy(&part, 0).unwrap().unwrap(),
+        encoder.encode(&rows[..2]).unwrap(),
+        encoder.encode(&[]).unwrap(),
+        encoder.copy(&part, 1).unwrap().unwrap(),
+        encoder.encode(&rows[2..]).unwrap(),
+    ];
+    let mut whole = start();
+    groups.iter().for_each(|group| whole.place(group).unwrap());
+    assert_eq!(whole.row_groups(), 4);
+    let wanted = whole.closing().unwrap();
+    for stop in 0..=groups.len() {
+        let mut first = start();
+        let mut footers = vec![first.footer_from(0).unwrap()];
+        for group in &groups[..stop] {
+            let before = first.row_groups();
+            first.place(group).unwrap();
+            footers.push(first.footer_from(before).unwrap());
+        }
+        let mut second = start();
+        footers.iter().for_each(|footer| second.restore(footer).unwrap());
+        assert_eq!((second.rows(), second.row_groups()), (first.rows(), first.row_groups()));
+        groups[stop..].iter().for_each(|group| second.place(group).unwrap());
+        assert!(second.closing().unwrap() == wanted, "stopped after {stop}");
+    }
+}
+
+#[test]
+fn row_groups_of_another_file_or_place_are_refused() {
+    let batch = batch(1000);
+    let (_, part) = part(&batch);
+    let schema = Schema::of(Dataset::Cdr);
+    let start = |columns: &[usize]| ExportAssembly::new(&schema, columns, &[]).unwrap();
+    let columns = schema.default_columns();
+    let mut first = start(&columns);
+    let group = first.encoder().copy(&part, 0).unwrap().unwrap();
+    first.place(&group).unwrap();
+    first.place(&group).unwrap();
+    let (both, second) = (first.footer_from(0).unwrap(), first.footer_from(1).unwrap());
+    start(&columns).restore(&both).unwrap();
+    assert!(start(&columns).restore(&second).is_err(), "what is before it is missing");
+    assert!(start(&columns[1..]).restore(&both).is_err(), "other columns");
+    assert!(start(&columns).restore(&both[..both.len() / 2]).is_err(), "cut off");
+}
+
 #[test]
 fn parts_leave_content_digests_out_and_those_that_still_hold_them_read_on() {
     let batch = batch(100);
