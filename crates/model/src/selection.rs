@@ -27,11 +27,20 @@ pub enum FilterField {
     Action,
     /// Exact text; of the audit log.
     Actor,
+    /// The trunk's id: what the source gave as `extra.trunk_id`, else the one made of its name
+    /// ([`TrunkIds`](crate::call::TrunkIds)).
+    TrunkId,
+    /// Number in normal form, or a pseudonym: `source_number_out`, or `calling_party` of a record without one.
+    NumberSent,
+    /// Number in normal form, or a pseudonym: `cli`, or `calling_party` of a record without one.
+    NumberPresented,
+    /// Exact text.
+    Country,
 }
 
 impl FilterField {
-    /// Every filter.
-    pub const ALL: [Self; 10] = [
+    /// The filters that are parameters of an export (`natalia.md` section 6); the others are for dialects.
+    pub const PARAMETERS: [Self; 10] = [
         Self::PbxAlias,
         Self::Direction,
         Self::Extension,
@@ -44,7 +53,17 @@ impl FilterField {
         Self::Actor,
     ];
 
-    /// Name of the parameter.
+    /// Every filter.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::PARAMETERS.into_iter().chain([
+            Self::TrunkId,
+            Self::NumberSent,
+            Self::NumberPresented,
+            Self::Country,
+        ])
+    }
+
+    /// Its name; of most filters also that of the parameter.
     pub fn name(self) -> &'static str {
         match self {
             Self::PbxAlias => "pbx_alias",
@@ -57,12 +76,21 @@ impl FilterField {
             Self::DidNumber => "did_number",
             Self::Action => "action",
             Self::Actor => "actor",
+            Self::TrunkId => "trunk_id",
+            Self::NumberSent => "number_sent",
+            Self::NumberPresented => "number_presented",
+            Self::Country => "country",
         }
     }
 
     /// Are values compared as numbers in normal form?
     pub fn is_number(self) -> bool {
-        matches!(self, Self::CallingParty | Self::CalledParty | Self::DidNumber)
+        matches!(self, Self::CalledParty | Self::DidNumber) || self.may_be_pseudonym()
+    }
+
+    /// Can what is compared be the pseudonym of a caller?
+    pub fn may_be_pseudonym(self) -> bool {
+        matches!(self, Self::CallingParty | Self::NumberSent | Self::NumberPresented)
     }
 
     /// Can the dataset be filtered by it?

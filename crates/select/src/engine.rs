@@ -187,7 +187,7 @@ fn stored_jobs(
     output: &Output,
 ) -> Source<Job> {
     let selection = &request.selection;
-    let predicate = Predicate::new(selection.range, &selection.filters);
+    let predicate = Predicate::new(selection.range, &selection.filters).with_trunks_of(&request.tenant);
     let tasks = plan(snapshot, selection.range);
     let columns: Arc<[usize]> = selection.columns.clone().into();
     let mut rows = Rows::new(contents, snapshot, tasks, predicate, columns.to_vec(), output.takes_over());

@@ -33,7 +33,7 @@ pub(crate) fn stored(
     let tasks = plan(snapshot, selection.range);
     let planned: u64 = tasks.iter().map(|task| task_rows(task, snapshot)).sum();
     let read = |task: &Task, columns: Vec<usize>| {
-        let predicate = Predicate::new(selection.range, &selection.filters);
+        let predicate = Predicate::new(selection.range, &selection.filters).with_trunks_of(&request.tenant);
         Rows::new(Arc::clone(contents), snapshot, vec![task.clone()], predicate, columns, HandOver::Nothing)
     };
     let (mut seen, mut passed) = (0u64, 0u64);

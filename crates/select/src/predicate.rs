@@ -12,9 +12,10 @@ use parquet::file::statistics::Statistics;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use tollbook_columns::parquet_file::PartFile;
-use tollbook_model::call::CallField;
+use tollbook_model::call::{CallField, TrunkIds, given_trunk_id};
 use tollbook_model::privacy::normal_form;
 use tollbook_model::selection::{Filter, FilterField};
+use tollbook_model::tenant::TenantName;
 use tollbook_model::time_range::TimeRange;
 
 /// A compiled condition on records.
@@ -22,6 +23,7 @@ use tollbook_model::time_range::TimeRange;
 pub(crate) struct Predicate {
     range: TimeRange,
     filters: Vec<Compiled>,
+    trunk_ids: Option<TrunkIds>,
 }
 
 #[derive(Debug, Clone)]
@@ -35,12 +37,16 @@ enum Test {
     Exact(CallField),
     Number(CallField),
     DidNumber,
+    /// The first field, or the second where the first has no value.
+    NumberOr(CallField, CallField),
+    TrunkId,
     /// A field that call records do not have.
     Absent,
 }
 
 impl Predicate {
-    /// Compiles range and filters.
+    /// Compiles range and filters. Ids of trunks that have only a name differ per tenant: see
+    /// [`Predicate::with_trunks_of`].
     pub(crate) fn new(range: TimeRange, filters: &[Filter]) -> Self {
         let filters = filters
             .iter()
@@ -49,7 +55,12 @@ impl Predicate {
                 values: filter.values.iter().cloned().collect(),
             })
             .collect();
-        Self { range, filters }
+        Self { range, filters, trunk_ids: None }
+    }
+
+    /// The same condition, on records of this tenant.
+    pub(crate) fn with_trunks_of(self, tenant: &TenantName) -> Self {
+        Self { trunk_ids: Some(TrunkIds::of(tenant)), ..self }
     }
 
     /// Are there filters besides the range?
@@ -65,8 +76,8 @@ impl Predicate {
         }
         for filter in &self.filters {
             for field in fields(filter.test) {
-                if !columns.contains(&(*field as usize)) {
-                    columns.push(*field as usize);
+                if !columns.contains(&(field as usize)) {
+                    columns.push(field as usize);
                 }
             }
         }
@@ -99,6 +110,10 @@ impl Predicate {
                     column(CallField::CalledParty),
                     column(CallField::Direction),
                 ),
+                Test::NumberOr(first, second) => filter.either_mask(column(first), column(second)),
+                Test::TrunkId => {
+                    filter.trunk_mask(self.trunk_ids, column(CallField::Extra), column(CallField::Trunk))
+                }
                 Test::Absent => BooleanBuffer::new_unset(batch.num_rows()),
             };
             mask = &mask & &passed;
@@ -115,7 +130,7 @@ impl Predicate {
                 None => true,
             },
             // Spellings of a number differ; their order says nothing.
-            Test::Number(_) | Test::DidNumber => false,
+            Test::Number(_) | Test::DidNumber | Test::NumberOr(..) | Test::TrunkId => false,
             Test::Absent => true,
         })
     }
@@ -134,11 +149,31 @@ impl Compiled {
         let by_did = text_mask(did, |text| self.accepts_number(text));
         let by_called = text_mask(called, |text| self.accepts_number(text));
         let inbound = text_mask(direction, |text| text == "inbound");
-        let without_did = match did.logical_nulls() {
-            Some(nulls) => !nulls.inner(),
-            None => BooleanBuffer::new_unset(did.len()),
-        };
-        &by_did | &(&(&by_called & &inbound) & &without_did)
+        &by_did | &(&(&by_called & &inbound) & &without_value(did))
+    }
+
+    fn either_mask(&self, first: &ArrayRef, second: &ArrayRef) -> BooleanBuffer {
+        let by_first = text_mask(first, |text| self.accepts_number(text));
+        let by_second = text_mask(second, |text| self.accepts_number(text));
+        &by_first | &(&by_second & &without_value(first))
+    }
+
+    /// The id that the source gave, or the one made of the trunk's name.
+    fn trunk_mask(&self, ids: Option<TrunkIds>, extra: &ArrayRef, trunk: &ArrayRef) -> BooleanBuffer {
+        let by_given =
+            text_mask(extra, |text| given_trunk_id(text).is_some_and(|id| self.values.contains(&id)));
+        let without_given = !&text_mask(extra, |text| given_trunk_id(text).is_some());
+        let by_name =
+            text_mask(trunk, |name| ids.is_some_and(|ids| self.values.contains(&ids.id(name).to_string())));
+        &by_given | &(&by_name & &without_given)
+    }
+}
+
+/// One bit per row: is there none?
+fn without_value(array: &ArrayRef) -> BooleanBuffer {
+    match array.logical_nulls() {
+        Some(nulls) => !nulls.inner(),
+        None => BooleanBuffer::new_unset(array.len()),
     }
 }
 
@@ -152,21 +187,21 @@ fn test(field: FilterField) -> Test {
         FilterField::CallingParty => Test::Number(CallField::CallingParty),
         FilterField::CalledParty => Test::Number(CallField::CalledParty),
         FilterField::DidNumber => Test::DidNumber,
+        FilterField::TrunkId => Test::TrunkId,
+        FilterField::NumberSent => Test::NumberOr(CallField::SourceNumberOut, CallField::CallingParty),
+        FilterField::NumberPresented => Test::NumberOr(CallField::Cli, CallField::CallingParty),
+        FilterField::Country => Test::Exact(CallField::Country),
         FilterField::Action | FilterField::Actor => Test::Absent,
     }
 }
 
-fn fields(test: Test) -> &'static [CallField] {
+fn fields(test: Test) -> Vec<CallField> {
     match test {
-        Test::Exact(CallField::PbxAlias) => &[CallField::PbxAlias],
-        Test::Exact(CallField::Direction) => &[CallField::Direction],
-        Test::Exact(CallField::Extension) => &[CallField::Extension],
-        Test::Exact(CallField::Trunk) => &[CallField::Trunk],
-        Test::Exact(_) => &[CallField::Result],
-        Test::Number(CallField::CallingParty) => &[CallField::CallingParty],
-        Test::Number(_) => &[CallField::CalledParty],
-        Test::DidNumber => &[CallField::Did, CallField::CalledParty, CallField::Direction],
-        Test::Absent => &[],
+        Test::Exact(field) | Test::Number(field) => vec![field],
+        Test::DidNumber => vec![CallField::Did, CallField::CalledParty, CallField::Direction],
+        Test::NumberOr(first, second) => vec![first, second],
+        Test::TrunkId => vec![CallField::Extra, CallField::Trunk],
+        Test::Absent => Vec::new(),
     }
 }
 
@@ -197,4 +232,65 @@ fn out_of_bounds(group: &RowGroupMetaData, column: usize, wanted: &HashSet<Strin
         return statistics.null_count_opt() == Some(group.num_rows() as u64);
     };
     wanted.iter().all(|value| value.as_bytes() < low || value.as_bytes() > high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tollbook_columns::rows::batch_from_rows;
+    use tollbook_model::dataset::Dataset;
+    use tollbook_model::schema::Schema;
+    use tollbook_model::value::Value;
+
+    /// Does a record with these values pass a filter for that one?
+    fn passes(field: FilterField, wanted: &str, values: &[(CallField, &'static str)]) -> bool {
+        let mut row = vec![Value::Null; CallField::COUNT];
+        for (field, value) in [
+            (CallField::Id, Value::Uuid([1; 16])),
+            (CallField::PbxAlias, Value::Text("paris".into())),
+            (CallField::StartAt, Value::Instant(0)),
+            (CallField::DurationS, Value::Integer(0)),
+            (CallField::Direction, Value::Text("inbound".into())),
+        ] {
+            row[field as usize] = value;
+        }
+        for (field, text) in values {
+            row[*field as usize] = Value::Text((*text).into());
+        }
+        let filter = Filter { field, values: vec![wanted.to_owned()] };
+        let predicate =
+            Predicate::new(TimeRange::all(), &[filter]).with_trunks_of(&TenantName::default_tenant());
+        let columns = predicate.columns(false);
+        let batch = batch_from_rows(&Schema::of(Dataset::Cdr), &[row]).unwrap();
+        predicate.evaluate(&batch.project(&columns).unwrap(), &columns, false).value(0)
+    }
+
+    #[test]
+    fn a_second_field_counts_only_where_the_first_has_no_value() {
+        use CallField::{CallingParty, Cli, SourceNumberOut};
+        for (field, first) in
+            [(FilterField::NumberSent, SourceNumberOut), (FilterField::NumberPresented, Cli)]
+        {
+            assert!(passes(field, "441", &[(first, "+44 1"), (CallingParty, "442")]));
+            assert!(!passes(field, "442", &[(first, "+44 1"), (CallingParty, "442")]));
+            assert!(passes(field, "442", &[(CallingParty, "0044 2")]));
+            assert!(!passes(field, "442", &[]));
+        }
+    }
+
+    #[test]
+    fn trunks_have_the_id_they_were_given_or_that_of_their_name() {
+        let made = TrunkIds::of(&TenantName::default_tenant()).id("carrier").to_string();
+        let given = "5c0d7c3c-2c0e-4f5b-8d0a-1b1b6a8f3c11";
+        let named = (CallField::Trunk, "carrier");
+        let with_id = (CallField::Extra, r#"{"trunk_id":"5c0d7c3c-2c0e-4f5b-8d0a-1b1b6a8f3c11"}"#);
+        assert!(passes(FilterField::TrunkId, &made, &[named]));
+        assert!(!passes(FilterField::TrunkId, given, &[named]));
+        assert!(passes(FilterField::TrunkId, given, &[named, with_id]));
+        assert!(
+            !passes(FilterField::TrunkId, &made, &[named, with_id]),
+            "the given id takes the other's place"
+        );
+        assert!(passes(FilterField::TrunkId, &made, &[named, (CallField::Extra, "{}")]));
+    }
 }

@@ -98,7 +98,7 @@ pub(crate) fn export() -> Vec<Value> {
         query("schema", "Version of the schema.", default(word(&["v1"]), "v1")),
         query("interval", "Length of the buckets. Of `kpis` only.", default(word(&INTERVALS), "day")),
     ];
-    all.extend(FilterField::ALL.map(filter));
+    all.extend(FilterField::PARAMETERS.map(filter));
     all
 }
 

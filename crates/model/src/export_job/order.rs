@@ -87,7 +87,7 @@ impl Written {
         let schema = Schema::of(dataset);
         let filters = self.filters.into_iter();
         let filters = filters.map(|(name, values)| {
-            let field = FilterField::ALL.into_iter().find(|field| field.name() == name)?;
+            let field = FilterField::all().find(|field| field.name() == name)?;
             Some(Filter { field, values })
         });
         let selection = Selection {

@@ -51,7 +51,7 @@ pub(super) fn query(given: &mut Parameters, dataset: Dataset, now_ms: i64) -> Op
 pub(super) fn is_known(name: &str, dataset: Dataset) -> bool {
     SINGLE.contains(&name)
         || (name == "interval" && dataset == Dataset::Kpis)
-        || FilterField::ALL.into_iter().any(|field| field.name() == name && field.applies_to(dataset))
+        || FilterField::PARAMETERS.into_iter().any(|field| field.name() == name && field.applies_to(dataset))
 }
 
 /// A parameter that must be one of `words`; none when it is absent or wrong.
@@ -140,7 +140,7 @@ pub(super) fn bound(
 
 fn filters(given: &mut Parameters, dataset: Dataset) -> Vec<Filter> {
     let mut filters = Vec::new();
-    for field in FilterField::ALL.into_iter().filter(|field| field.applies_to(dataset)) {
+    for field in FilterField::PARAMETERS.into_iter().filter(|field| field.applies_to(dataset)) {
         let values = given.repeated(field.name());
         if values.is_empty() {
             continue;
