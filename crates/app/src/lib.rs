@@ -8,10 +8,12 @@ pub mod audit;
 mod changes;
 mod credentials;
 pub mod datasets;
+pub mod downloads;
 pub mod exports;
 mod faults;
 pub mod identity;
 pub mod ingest;
+pub mod jobs;
 pub mod logins;
 pub mod notifications;
 mod remembered;
@@ -25,6 +27,7 @@ pub mod tokens;
 pub mod users;
 
 use std::sync::Arc;
+use std::time::Duration;
 use tollbook_kit::clock::Clock;
 use tollbook_kit::fault::Fault;
 use tollbook_kit::ids::{IdSource, Randomness};
@@ -53,6 +56,18 @@ pub struct Ports {
     pub audit_log: Arc<dyn ports::AuditLog>,
     /// Signed manifests of exports.
     pub export_manifests: Arc<dyn ports::ExportManifests>,
+    /// Export jobs.
+    pub export_jobs: Arc<dyn ports::ExportJobs>,
+    /// Files of finished exports.
+    pub artifacts: Arc<dyn ports::Artifacts>,
+    /// What is to be told to others.
+    pub notifications: Arc<dyn ports::Notifications>,
+    /// Calls to addresses that users gave.
+    pub callbacks: Arc<dyn ports::Callbacks>,
+    /// How the jobs of each dialect call back.
+    pub callback_forms: Vec<Arc<dyn notifications::CallbackForm>>,
+    /// The mail server, if there is one.
+    pub mailer: Option<Arc<dyn ports::Mailer>>,
     /// The keys that sign.
     pub signing_keys: Arc<dyn ports::SigningKeys>,
     /// How much tenants have stored.
@@ -67,6 +82,25 @@ pub struct Ports {
     pub public_url: String,
     /// How the claims of the outside identity provider are read.
     pub auth: AuthConfig,
+    /// How jobs are worked on, and what leads to their files.
+    pub jobs: JobsConfig,
+}
+
+/// How export jobs are worked on, how long links to their files live, and who may get mail of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobsConfig {
+    /// Jobs that are worked on at once, in the whole; at least one.
+    pub workers: usize,
+    /// How long a link to a file is good, 60 seconds to 24 hours.
+    pub link_life: Duration,
+    /// Domains to whose addresses mail may go, though they are no user's.
+    pub mail_domains: Vec<String>,
+}
+
+impl Default for JobsConfig {
+    fn default() -> Self {
+        Self { workers: 4, link_life: Duration::from_secs(3600), mail_domains: Vec::new() }
+    }
 }
 
 /// Where the claims of an outside identity provider name groups and roles. A path with dots leads into objects.
@@ -94,6 +128,12 @@ pub struct App {
     pub ingest: ingest::Ingest,
     /// Exports.
     pub exports: exports::Exports,
+    /// Exports that are made in the background.
+    pub jobs: Arc<jobs::Jobs>,
+    /// Files of finished exports.
+    pub downloads: downloads::Downloads,
+    /// The keys that sign links to them.
+    pub link_keys: downloads::LinkKeyRegister,
     /// Configured sources.
     pub sources: sources::SourceSettings,
     /// Whom credentials stand for.
@@ -118,6 +158,7 @@ pub struct App {
     pub datasets: datasets::SchemaViews,
     /// Background tasks, round by round.
     pub tasks: Arc<tasks::Tasks>,
+    notices: Arc<notifications::Notices>,
 }
 
 impl App {
@@ -137,12 +178,23 @@ impl App {
         let manifests =
             exports::manifests::Manifests::new(ports.export_manifests.clone(), keys.clone(), clock.clone());
         let manifests = Arc::new(manifests);
+        let desk = Arc::new(exports::desk::ExportDesk {
+            data_plane: ports.data_plane.clone(),
+            sources: ports.sources.clone(),
+            audit_log: audit_log.clone(),
+            manifests: manifests.clone(),
+            public_url: ports.public_url.clone(),
+        });
+        let background = Background::open(&ports, &rights, &tenants, &desk, &ids).await?;
         let tasks = tasks::Tasks {
             checkpoints: audit::checkpoints::Checkpoints::new(audit_log.clone(), keys.clone(), clock.clone()),
             audit_log: audit_log.clone(),
             sessions: ports.sessions.clone(),
-            manifests: manifests.clone(),
+            manifests,
             tenants: tenants.clone(),
+            runner: background.runner,
+            job_sweep: background.sweep,
+            link_keys: background.link_keys,
             clock: clock.clone(),
         };
         Ok(Self {
@@ -157,19 +209,11 @@ impl App {
                 },
                 clock.clone(),
             ),
-            exports: exports::Exports::new(
-                rights.clone(),
-                tenants.clone(),
-                exports::ExportPorts {
-                    data_plane: ports.data_plane.clone(),
-                    sources: ports.sources.clone(),
-                    audit_log: audit_log.clone(),
-                    manifests,
-                },
-                ids.clone(),
-                clock.clone(),
-                ports.public_url.clone(),
-            ),
+            exports: exports::Exports::new(rights.clone(), tenants.clone(), desk, ids.clone(), clock.clone()),
+            jobs: background.jobs,
+            downloads: background.downloads,
+            link_keys: background.register,
+            notices: background.notices,
             sources: sources::SourceSettings::new(
                 rights.clone(),
                 ports.sources.clone(),
@@ -195,5 +239,89 @@ impl App {
     pub fn start_tasks(&self, supervisor: &Supervisor) {
         self.tasks.start(supervisor);
         self.identities.start_tasks(supervisor);
+        self.notices.start(supervisor);
     }
+}
+
+/// What belongs to exports that are made in the background, from their order to their download.
+struct Background {
+    jobs: Arc<jobs::Jobs>,
+    runner: jobs::Runner,
+    sweep: Arc<jobs::JobSweep>,
+    downloads: downloads::Downloads,
+    link_keys: Arc<downloads::LinkKeys>,
+    register: downloads::LinkKeyRegister,
+    notices: Arc<notifications::Notices>,
+}
+
+impl Background {
+    async fn open(
+        ports: &Ports,
+        rights: &Arc<rights::Rights>,
+        tenants: &Arc<tenants::TenantDirectory>,
+        desk: &Arc<exports::desk::ExportDesk>,
+        ids: &IdSource,
+    ) -> Result<Self, Fault> {
+        let Ports { export_jobs, artifacts, clock, randomness, signing_keys, .. } = ports;
+        let notices = Arc::new(notices(ports, ids));
+        let opened = downloads::LinkKeys::open(signing_keys.clone(), clock.clone(), randomness.clone());
+        let link_keys = opened.await?;
+        let links = downloads::LinkMaker::new(link_keys.clone(), &ports.public_url, ports.jobs.link_life);
+        let visible = Arc::new(jobs::VisibleJobs::new(rights.clone(), export_jobs.clone()));
+        let running = Arc::<jobs::RunningJobs>::default();
+        let (port, bins) = (export_jobs.clone(), artifacts.clone());
+        let sweep = Arc::new(jobs::JobSweep::new(port, bins, running.clone(), clock.clone()));
+        let worker = Arc::new(jobs::Worker {
+            owner: ids.next_id(),
+            port: export_jobs.clone(),
+            artifacts: artifacts.clone(),
+            tenants: tenants.clone(),
+            desk: desk.clone(),
+            notices: notices.clone(),
+            clock: clock.clone(),
+            leftovers: sweep.bell(),
+        });
+        let runner = jobs::Runner::new(worker, running.clone(), ports.jobs.workers);
+        let jobs = Arc::new(jobs::Jobs {
+            rights: rights.clone(),
+            tenants: tenants.clone(),
+            visible: visible.clone(),
+            port: export_jobs.clone(),
+            desk: desk.clone(),
+            notices: notices.clone(),
+            links,
+            running,
+            sweep: sweep.clone(),
+            ids: ids.clone(),
+            clock: clock.clone(),
+            changes: changes::Changes::default(),
+        });
+        let files = downloads::DownloadPorts {
+            jobs: export_jobs.clone(),
+            artifacts: artifacts.clone(),
+            audit_log: ports.audit_log.clone(),
+            clock: clock.clone(),
+        };
+        let downloads = downloads::Downloads::new(link_keys.clone(), visible, files);
+        let register = downloads::LinkKeyRegister::new(rights.clone(), link_keys.clone(), clock.clone());
+        Ok(Self { jobs, runner, sweep, downloads, link_keys, register, notices })
+    }
+}
+
+fn notices(ports: &Ports, ids: &IdSource) -> notifications::Notices {
+    let outside = notifications::NoticePorts {
+        notifications: ports.notifications.clone(),
+        callbacks: ports.callbacks.clone(),
+        mailer: ports.mailer.clone(),
+        forms: ports.callback_forms.clone(),
+        tenants: ports.tenants.clone(),
+        users: ports.users.clone(),
+        clock: ports.clock.clone(),
+        randomness: ports.randomness.clone(),
+    };
+    let settings = notifications::NoticeSettings {
+        public_url: ports.public_url.clone(),
+        mail_domains: ports.jobs.mail_domains.clone(),
+    };
+    notifications::Notices::new(outside, ids.clone(), settings)
 }

@@ -10,6 +10,7 @@ use tollbook_kit::fault::Fault;
 use tollbook_kit::rate::FixedWindows;
 use tollbook_model::access::{Action, Caller};
 use tollbook_model::audit::{AuditEntry, Outcome};
+use tollbook_model::dataset::Dataset;
 use tollbook_model::ports::AuditLog;
 use uuid::Uuid;
 
@@ -44,6 +45,16 @@ impl Rights {
         let entry = caller.entry(self.clock.now_ms(), action.name(), action.object(), Outcome::Denied);
         let entry = entry.because(&format!("the role {} may not", caller.role.name()));
         Err(self.logged(caller.credential, entry, refusal).await)
+    }
+
+    /// Passes if the caller may export any dataset at all, as [`Rights::require`].
+    ///
+    /// # Errors
+    /// As [`Rights::require`].
+    pub async fn require_any_export(&self, caller: &Caller) -> Result<(), Fault> {
+        let may = |dataset: &Dataset| caller.require(Action::Export(*dataset)).is_ok();
+        let any = Dataset::ALL.into_iter().find(may).unwrap_or(Dataset::Cdr);
+        self.require(caller, Action::Export(any)).await
     }
 
     /// The caller of the tenant that the identity names, or of its only one. Whom it refuses is logged as in

@@ -1,4 +1,6 @@
-//! The keys that sign: loaded at the start, and made where one is missing.
+//! The keys that sign with Ed25519: loaded at the start, and made where one is missing.
+//!
+//! Keys of links to files are of another kind: see [`downloads`](crate::downloads).
 //!
 //! They are read once: a key that is added takes effect at the next start. How they are kept and sealed is the
 //! catalog's; what they sign is decided by whoever asks for one.
@@ -11,7 +13,10 @@ use tollbook_kit::secret::Secret;
 use tollbook_model::jws::{JwsKey, JwsKeys, SEED_BYTES};
 use tollbook_model::ports::{KeyPurpose, SigningKeys, StoredSigningKey};
 
-/// All keys; each purpose has at least one.
+/// What these keys sign.
+const PURPOSES: [KeyPurpose; 3] = [KeyPurpose::AuditLog, KeyPurpose::AccessToken, KeyPurpose::Manifest];
+
+/// All keys; each of these purposes has at least one.
 #[derive(Debug)]
 pub(crate) struct SigningKeyRing {
     /// Oldest first.
@@ -29,10 +34,11 @@ impl SigningKeyRing {
         randomness: &dyn Randomness,
     ) -> Result<Self, Fault> {
         let mut stored = port.list().await?;
-        for purpose in KeyPurpose::ALL {
+        stored.retain(|key| PURPOSES.contains(&key.purpose));
+        for purpose in PURPOSES {
             if !stored.iter().any(|key| key.purpose == purpose) {
                 let key = make(purpose, clock.now_ms(), randomness);
-                port.create(key.clone()).await?;
+                port.create(key.clone(), None).await?;
                 stored.push(key);
             }
         }
@@ -84,6 +90,7 @@ mod tests {
     use std::sync::Mutex;
     use tollbook_kit::clock::ManualClock;
     use tollbook_kit::ids::SeededRandomness;
+    use tollbook_model::audit::AuditEntry;
 
     #[derive(Default)]
     struct Stored(Mutex<Vec<StoredSigningKey>>);
@@ -93,9 +100,12 @@ mod tests {
         async fn list(&self) -> Result<Vec<StoredSigningKey>, Fault> {
             Ok(self.0.lock().unwrap().clone())
         }
-        async fn create(&self, key: StoredSigningKey) -> Result<(), Fault> {
+        async fn create(&self, key: StoredSigningKey, _: Option<AuditEntry>) -> Result<(), Fault> {
             self.0.lock().unwrap().push(key);
             Ok(())
+        }
+        async fn remove(&self, _: KeyPurpose, _: &str, _: Option<AuditEntry>) -> Result<bool, Fault> {
+            Ok(false)
         }
     }
 
@@ -103,14 +113,14 @@ mod tests {
     async fn missing_keys_are_made_once_and_the_newest_signs() {
         let (stored, clock, randomness) = (Stored::default(), ManualClock::at(5), SeededRandomness::new(1));
         let first = SigningKeyRing::open(&stored, &clock, &randomness).await.unwrap();
-        assert_eq!(stored.0.lock().unwrap().len(), KeyPurpose::ALL.len());
-        let [audit, access, manifest] = KeyPurpose::ALL.map(|purpose| first.newest(purpose).kid().to_owned());
+        assert_eq!(stored.0.lock().unwrap().len(), PURPOSES.len());
+        let [audit, access, manifest] = PURPOSES.map(|purpose| first.newest(purpose).kid().to_owned());
         assert!(audit != access && access != manifest && manifest != audit);
 
         let newer = make(KeyPurpose::AccessToken, 6, &randomness);
         stored.0.lock().unwrap().push(newer.clone());
         let second = SigningKeyRing::open(&stored, &clock, &randomness).await.unwrap();
-        assert_eq!(stored.0.lock().unwrap().len(), KeyPurpose::ALL.len() + 1);
+        assert_eq!(stored.0.lock().unwrap().len(), PURPOSES.len() + 1);
         assert_eq!(second.newest(KeyPurpose::AuditLog).kid(), audit);
         assert_eq!(second.newest(KeyPurpose::AccessToken).kid(), newer.kid);
 

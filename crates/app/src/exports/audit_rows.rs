@@ -1,4 +1,4 @@
-//! The rows of `audit-log`: a tenant's chain up to where it ended when the export began, page by page.
+//! The rows of `audit-log`: a tenant's chain up to where it ended when the export began, or a job first saw it, page by page.
 //!
 //! The order is that of the chain. A chain of years is never in memory as a whole.
 
@@ -16,16 +16,20 @@ use tollbook_model::value::Value;
 /// Entries that are read at once.
 const PAGE_ENTRIES: usize = 4096;
 
-/// The rows that the selection names of the chain as it is now, and the place of its last entry, 0 when it is empty.
+/// The place of the last entry of the chain as it is now, 0 when it is empty.
+pub(super) async fn chain_end(audit_log: &dyn AuditLog, tenant: &TenantName) -> Result<u64, Fault> {
+    Ok(audit_log.head(tenant).await?.map_or(0, |head| head.seq))
+}
+
+/// The rows that the selection names of the chain up to that entry.
 ///
-/// How many rows there are about is the distance from the first one to the end of the chain.
+/// How many rows there are about is the distance from the first one to that entry.
 pub(super) async fn audit_rows(
     audit_log: Arc<dyn AuditLog>,
     tenant: &TenantName,
     selection: &Selection,
-) -> Result<(ExportRows, u64), Fault> {
-    let head = audit_log.head(tenant).await?;
-    let up_to_seq = head.map_or(0, |head| head.seq);
+    up_to_seq: u64,
+) -> Result<ExportRows, Fault> {
     let scope = AuditScope { tenant: tenant.clone(), range: selection.range, up_to_seq };
     let first = audit_log.page(&scope, 0, 1).await?;
     let about = first.first().map_or(0, |first| up_to_seq.saturating_sub(first.seq) + 1);
@@ -35,7 +39,7 @@ pub(super) async fn audit_rows(
         let rows = reader.next_rows().await?;
         Ok((!rows.is_empty()).then_some((rows, reader)))
     });
-    Ok((ExportRows::Paged { about, pages: pages.boxed() }, up_to_seq))
+    Ok(ExportRows::Paged { about, pages: pages.boxed() })
 }
 
 struct ChainReader {

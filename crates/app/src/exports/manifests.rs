@@ -2,7 +2,7 @@
 //!
 //! Hashing files and signing records is the data plane's work; how a manifest is kept is the catalog's.
 
-use super::{ExportQuery, numbers};
+use super::numbers;
 use crate::signing_keys::SigningKeyRing;
 use futures::channel::oneshot;
 use futures::stream::{self, StreamExt};
@@ -13,7 +13,7 @@ use tollbook_kit::clock::Clock;
 use tollbook_kit::fault::{Code, Fault, ResultExt};
 use tollbook_kit::retry::Schedule;
 use tollbook_model::dataset::Dataset;
-use tollbook_model::export::{ExportedFile, Proof, Signing};
+use tollbook_model::export::{ExportQuery, ExportedFile, Proof, Signing};
 use tollbook_model::export_manifest::{
     ExportManifest, MANIFEST_TYPE, MANIFEST_VERSION, MERKLE_ALGORITHM, ManifestFile, MerkleRoot,
 };
@@ -55,15 +55,9 @@ pub(crate) struct Outline {
 }
 
 impl Outline {
-    /// Of this query, with filters as the caller wrote them; only that a tenant that hides callers' numbers hides them
-    /// here too, as everybody who may export may have the manifest.
+    /// Of this query, with filters as they are shown.
     pub(crate) fn of(tenant: &Tenant, export_id: Uuid, schema_id: String, query: &ExportQuery) -> Self {
         let selection = &query.selection;
-        let mut filters = selection.filters.clone();
-        if tenant.settings.caller_numbers == CallerNumbers::Pseudonym {
-            numbers::hide_callers(&mut filters, &tenant.pseudonym_keys);
-        }
-        let filters = filters.into_iter();
         let fields = Schema::of(selection.dataset).fields;
         let names = || selection.columns.iter().map(|&at| fields[at].name.to_owned()).collect();
         Self {
@@ -74,11 +68,21 @@ impl Outline {
             format: query.format,
             range: selection.range,
             tz: selection.timezone.iana_name().unwrap_or("UTC").to_owned(),
-            filters: filters.map(|filter| (filter.field.name().to_owned(), filter.values)).collect(),
+            filters: shown_filters(tenant, query),
             columns: query.columns_named.then(names),
             formula_guard: query.formula_guard,
         }
     }
+}
+
+/// The filters of a query as the caller wrote them; only that a tenant that hides callers' numbers hides them here too, as
+/// everybody who may export may see what others exported.
+pub(crate) fn shown_filters(tenant: &Tenant, query: &ExportQuery) -> BTreeMap<String, Vec<String>> {
+    let mut filters = query.selection.filters.clone();
+    if tenant.settings.caller_numbers == CallerNumbers::Pseudonym {
+        numbers::hide_callers(&mut filters, &tenant.pseudonym_keys);
+    }
+    filters.into_iter().map(|filter| (filter.field.name().to_owned(), filter.values)).collect()
 }
 
 /// What the data plane has told of an export: when it was seen, and what came of it.

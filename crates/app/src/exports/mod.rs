@@ -1,11 +1,13 @@
 //! Exports: direct ones, streamed while they are made, their signed manifests, and estimates.
 //!
-//! Background jobs are not here yet. Reading and writing records is the data plane's work.
+//! Background jobs are in [`jobs`](crate::jobs). Reading and writing records is the data plane's work.
 //!
 //! A direct export is in the audit log before its first byte. The entry comes first and the snapshot after it, so an
 //! export of the audit log holds its own entry.
 
 mod audit_rows;
+mod completeness;
+pub(crate) mod desk;
 mod given;
 pub(crate) mod manifests;
 mod numbers;
@@ -13,10 +15,11 @@ mod places;
 
 use crate::rights::Rights;
 use crate::tenants::TenantDirectory;
+use desk::ExportDesk;
 use futures::StreamExt;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use manifests::{Manifests, Outline};
+use manifests::Outline;
 use places::Places;
 use std::sync::Arc;
 use tollbook_kit::clock::Clock;
@@ -25,10 +28,9 @@ use tollbook_kit::ids::IdSource;
 use tollbook_model::access::{Action, Caller};
 use tollbook_model::audit::{AuditEntry, AuditObject, Outcome};
 use tollbook_model::dataset::Dataset;
-use tollbook_model::export::{Estimate, ExportRequest, Signing};
-use tollbook_model::format::ExportFormat;
-use tollbook_model::ports::{AuditLog, DataPlane, ExportRows, ExportStream, Sources};
-use tollbook_model::schema::Schema;
+pub use tollbook_model::export::ExportQuery;
+use tollbook_model::export::{Estimate, Signing};
+use tollbook_model::ports::ExportStream;
 use tollbook_model::selection::Selection;
 use tollbook_model::tenant::Tenant;
 use tollbook_model::time_range::{TimeRange, instant_text};
@@ -36,21 +38,6 @@ use uuid::Uuid;
 
 /// Estimates at once per credential.
 const ESTIMATES: u32 = 2;
-
-/// What a caller asks for: checked words, with filter values as he wrote them.
-#[derive(Debug, Clone)]
-pub struct ExportQuery {
-    /// Which records and columns; numbers in filters may have any spelling.
-    pub selection: Selection,
-    /// In which format.
-    pub format: ExportFormat,
-    /// Are CSV cells guarded against being read as formulas?
-    pub formula_guard: bool,
-    /// What of it is signed; must apply to the format.
-    pub signing: Signing,
-    /// Were the columns named, or are they the usual ones?
-    pub columns_named: bool,
-}
 
 /// What is known of an export before its first byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,22 +56,13 @@ pub struct DirectExport {
     pub stream: ExportStream,
 }
 
-/// Where exports come from.
-pub(crate) struct ExportPorts {
-    pub(crate) data_plane: Arc<dyn DataPlane>,
-    pub(crate) sources: Arc<dyn Sources>,
-    pub(crate) audit_log: Arc<dyn AuditLog>,
-    pub(crate) manifests: Arc<Manifests>,
-}
-
 /// Makes exports.
 pub struct Exports {
     rights: Arc<Rights>,
     tenants: Arc<TenantDirectory>,
-    ports: ExportPorts,
+    desk: Arc<ExportDesk>,
     ids: IdSource,
     clock: Arc<dyn Clock>,
-    public_url: String,
     export_places: Arc<Places>,
     estimate_places: Arc<Places>,
 }
@@ -93,14 +71,13 @@ impl Exports {
     pub(crate) fn new(
         rights: Arc<Rights>,
         tenants: Arc<TenantDirectory>,
-        ports: ExportPorts,
+        desk: Arc<ExportDesk>,
         ids: IdSource,
         clock: Arc<dyn Clock>,
-        public_url: String,
     ) -> Self {
         let (export_places, estimate_places) =
             (Arc::new(Places::for_exports()), Arc::new(Places::for_estimates()));
-        Self { rights, tenants, ports, ids, clock, public_url, export_places, estimate_places }
+        Self { rights, tenants, desk, ids, clock, export_places, estimate_places }
     }
 
     /// May the caller export this dataset at all? Protocols ask before they read parameters.
@@ -127,10 +104,10 @@ impl Exports {
     /// way as the tenant's quota allows; `storage_full` when it cannot be logged; `unavailable` or `internal`.
     pub async fn direct(&self, caller: &Caller, query: ExportQuery) -> Result<DirectExport, Fault> {
         let head = self.head(caller, &query).await?;
-        let tenant = self.readable(caller).await?;
+        let tenant = self.tenants.exportable(caller).await?;
         let place = self.export_places.take(caller.credential, tenant.quota.direct_exports)?;
         let entry = self.entry(caller, head.id, &query);
-        self.ports.audit_log.append(vec![entry.clone()]).await?;
+        self.desk.audit_log.append(vec![entry.clone()]).await?;
         let stream = match self.start(&tenant, query, &head).await {
             Ok(stream) => stream,
             Err(fault) => {
@@ -158,7 +135,7 @@ impl Exports {
                          and for 24 hours";
             Fault::new(Code::NotFound, words)
         };
-        let found = self.ports.manifests.find(&caller.tenant, export_id).await?.ok_or_else(unknown)?;
+        let found = self.desk.manifests.find(&caller.tenant, export_id).await?.ok_or_else(unknown)?;
         match self.permit(caller, found.dataset).await {
             Ok(()) => Ok(found.jws),
             // It would tell that the export exists.
@@ -172,8 +149,7 @@ impl Exports {
     /// # Errors
     /// `forbidden`, when he may export no dataset.
     pub async fn permit_any(&self, caller: &Caller) -> Result<(), Fault> {
-        let may = |dataset: &Dataset| caller.require(Action::Export(*dataset)).is_ok();
-        self.permit(caller, Dataset::ALL.into_iter().find(may).unwrap_or(Dataset::Cdr)).await
+        self.rights.require_any_export(caller).await
     }
 
     /// Estimates an export from what is known of the stored files.
@@ -183,22 +159,9 @@ impl Exports {
     /// way as it may; `unavailable` or `internal`.
     pub async fn estimate(&self, caller: &Caller, query: ExportQuery) -> Result<Estimate, Fault> {
         self.permit(caller, query.selection.dataset).await?;
-        let tenant = self.readable(caller).await?;
+        let tenant = self.tenants.exportable(caller).await?;
         let _place = self.estimate_places.take(caller.credential, ESTIMATES)?;
-        let (request, rows, _) = self.request(&tenant, query, self.ids.next_id()).await?;
-        self.ports.data_plane.estimate(&request, rows).await
-    }
-
-    /// The caller's tenant, if there is still something to export.
-    async fn readable(&self, caller: &Caller) -> Result<Arc<Tenant>, Fault> {
-        let tenant = self.tenants.of(caller).await?;
-        if tenant.is_over(self.clock.now_ms()) {
-            return Err(Fault::new(
-                Code::Gone,
-                "the tenant was closed and its time to export is over; its data is deleted",
-            ));
-        }
-        Ok(tenant)
+        self.desk.estimate(&tenant, query, self.ids.next_id()).await
     }
 
     async fn start(
@@ -209,71 +172,38 @@ impl Exports {
     ) -> Result<ExportStream, Fault> {
         let signing = query.signing;
         let outline = (signing != Signing::None)
-            .then(|| Outline::of(tenant, head.id, self.schema_id(query.selection.dataset), &query));
-        let (request, rows, chain_end) = self.request(tenant, query, head.id).await?;
-        let stream = self.ports.data_plane.export(request, rows).await?;
+            .then(|| Outline::of(tenant, head.id, self.desk.schema_id(query.selection.dataset), &query));
+        let request = self.desk.request(tenant, query, head.id);
+        let (rows, chain_end) = self.desk.rows_now(&request).await?;
+        let stream = self.desk.data_plane.export(request, rows).await?;
         let watermark = chain_end.unwrap_or(stream.watermark);
         let stream = ExportStream { watermark, ..stream };
         Ok(match outline {
             None => stream,
-            Some(outline) => self.ports.manifests.clone().signed(outline, head.file_name.clone(), stream),
+            Some(outline) => self.desk.manifests.clone().signed(outline, head.file_name.clone(), stream),
         })
     }
 
-    fn schema_id(&self, dataset: Dataset) -> String {
-        Schema::of(dataset).id(&self.public_url)
-    }
-
-    /// The request as the data plane takes it, the rows that it is not to look for itself, and of the audit log where
-    /// it ended then.
-    async fn request(
-        &self,
-        tenant: &Tenant,
-        query: ExportQuery,
-        id: Uuid,
-    ) -> Result<(ExportRequest, ExportRows, Option<u64>), Fault> {
-        let mut selection = query.selection;
-        numbers::normalise(&mut selection.filters, &tenant.pseudonym_keys);
-        let (rows, chain_end) = match selection.dataset {
-            Dataset::Cdr | Dataset::Kpis => (ExportRows::Stored, None),
-            Dataset::AgentConfiguration => {
-                let sources = self.ports.sources.list(&tenant.name).await?;
-                (ExportRows::Given(given::source_rows(sources, &selection)), None)
-            }
-            Dataset::AuditLog => {
-                let audit_log = self.ports.audit_log.clone();
-                let (rows, end) = audit_rows::audit_rows(audit_log, &tenant.name, &selection).await?;
-                (rows, Some(end))
-            }
-        };
-        let request = ExportRequest {
-            id,
-            tenant: tenant.name.clone(),
-            schema_id: self.schema_id(selection.dataset),
-            selection,
-            format: query.format,
-            formula_guard: query.formula_guard,
-            proof: self.ports.manifests.proof(query.signing),
-        };
-        Ok((request, rows, chain_end))
-    }
-
-    /// What the audit log says of a started export: dataset, format and range. Values of filters may be numbers, so
-    /// it says nothing of filters.
     fn entry(&self, caller: &Caller, id: Uuid, query: &ExportQuery) -> AuditEntry {
-        let Selection { dataset, range, .. } = &query.selection;
         let object = AuditObject::new("export", id);
         let entry = caller.entry(self.clock.now_ms(), "export.direct", Some(object), Outcome::Success);
-        entry.because(&format!("{dataset} as {}, {}", query.format.name(), range_text(*range)))
+        entry.because(&in_words(query))
     }
 
     /// Logs that a started export has not come to its first byte. What the caller hears is why.
     async fn note_failure(&self, entry: AuditEntry) {
         let failed = AuditEntry { outcome: Outcome::Error, at_ms: self.clock.now_ms(), ..entry };
-        if let Err(fault) = self.ports.audit_log.append(vec![failed]).await {
+        if let Err(fault) = self.desk.audit_log.append(vec![failed]).await {
             tracing::error!(fault = fault.log_text(), "could not log that an export failed");
         }
     }
+}
+
+/// What the audit log says of an export: dataset, format and range. Values of filters may be numbers, so it says
+/// nothing of filters.
+pub(crate) fn in_words(query: &ExportQuery) -> String {
+    let Selection { dataset, range, .. } = &query.selection;
+    format!("{dataset} as {}, {}", query.format.name(), range_text(*range))
 }
 
 /// A range in words, with an open end named as such.
@@ -286,7 +216,7 @@ fn range_text(range: TimeRange) -> String {
 
 /// `{dataset}_{first day}_{last day}.{format}`; the last day is that of the last moment inside. A range that is open
 /// at an end has no such day: then both are the day of the export.
-fn file_name(query: &ExportQuery, now_ms: i64) -> String {
+pub(crate) fn file_name(query: &ExportQuery, now_ms: i64) -> String {
     let Selection { dataset, range, timezone, .. } = &query.selection;
     let ends = day(range.from_ms(), timezone).zip(day(range.to_ms().saturating_sub(1), timezone));
     let (first, last) = ends.unwrap_or_else(|| {
@@ -305,6 +235,7 @@ fn day(ms: i64, timezone: &TimeZone) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tollbook_model::format::ExportFormat;
     use tollbook_model::selection::Interval;
     use tollbook_model::time_range::{TimeRange, parse_instant};
 

@@ -1,7 +1,7 @@
 //! Phone numbers in filters: from any spelling to the forms that stored records are compared with.
 
 use tollbook_model::privacy::{PseudonymKey, is_pseudonym, normal_form};
-use tollbook_model::selection::{Filter, FilterField};
+use tollbook_model::selection::Filter;
 
 /// Replaces the values of number filters by their normal forms. A caller's number also stands for the pseudonyms that
 /// it has under every key of the tenant, since old records keep theirs.
@@ -9,7 +9,7 @@ pub(super) fn normalise(filters: &mut [Filter], keys: &[PseudonymKey]) {
     for filter in filters.iter_mut().filter(|filter| filter.field.is_number()) {
         let mut values = Vec::with_capacity(filter.values.len());
         for value in &filter.values {
-            if filter.field == FilterField::CallingParty {
+            if filter.field.may_be_pseudonym() {
                 if is_pseudonym(value) {
                     values.push(value.clone());
                     continue;
@@ -26,7 +26,7 @@ pub(super) fn normalise(filters: &mut [Filter], keys: &[PseudonymKey]) {
 
 /// Replaces callers' numbers by the pseudonyms that they have under the keys of the tenant.
 pub(super) fn hide_callers(filters: &mut [Filter], keys: &[PseudonymKey]) {
-    for filter in filters.iter_mut().filter(|filter| filter.field == FilterField::CallingParty) {
+    for filter in filters.iter_mut().filter(|filter| filter.field.may_be_pseudonym()) {
         let pseudonyms = |value: String| {
             if is_pseudonym(&value) {
                 return vec![value];
@@ -47,6 +47,7 @@ pub(super) fn hide_callers(filters: &mut [Filter], keys: &[PseudonymKey]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tollbook_model::selection::FilterField;
 
     #[test]
     fn callers_are_hidden_under_every_key_once_and_others_stay() {
@@ -54,11 +55,16 @@ mod tests {
         let known = keys[0].pseudonym("101");
         let written = vec!["+442071234567".into(), known.clone(), "00442071234567".into()];
         let filter = |field| Filter { field, values: written.clone() };
-        let mut filters = [filter(FilterField::CallingParty), filter(FilterField::CalledParty)];
+        let mut filters = [
+            filter(FilterField::CallingParty),
+            filter(FilterField::CalledParty),
+            filter(FilterField::NumberSent),
+        ];
         hide_callers(&mut filters, &keys);
         let [first, second] = keys.map(|key| key.pseudonym("442071234567"));
         assert_eq!(filters[0].values, [first, second, known]);
         assert_eq!(filters[1].values, written);
+        assert_eq!(filters[2].values, filters[0].values);
     }
 
     #[test]

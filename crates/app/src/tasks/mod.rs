@@ -1,4 +1,5 @@
-//! Background tasks: signing and shortening audit logs, sweeping sessions and manifests, erasing closed tenants.
+//! Background tasks: signing and shortening audit logs, sweeping sessions and manifests, giving export jobs to workers and
+//! clearing up behind them, rotating the keys of links, erasing closed tenants.
 //!
 //! They take no input, look at what there is, and may run twice or late without harm. Call records are deleted by the
 //! store, not here.
@@ -6,7 +7,9 @@
 mod rounds;
 
 use crate::audit::checkpoints::Checkpoints;
+use crate::downloads::LinkKeys;
 use crate::exports::manifests::Manifests;
+use crate::jobs::{JobSweep, Runner};
 use crate::tenants::TenantDirectory;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
@@ -24,6 +27,10 @@ const CHECKPOINTS_EVERY: Duration = Duration::from_secs(1);
 const RETENTION_EVERY: Duration = Duration::from_secs(3600);
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 const CLOSED_TENANTS_EVERY: Duration = Duration::from_secs(60);
+/// How often the line of jobs is looked at without the bell: rests end then, and leases.
+const JOBS_EVERY: Duration = Duration::from_secs(1);
+const JOB_SWEEP_EVERY: Duration = Duration::from_secs(60);
+const LINK_KEYS_EVERY: Duration = Duration::from_secs(3600);
 
 /// The rounds of all background tasks of this room.
 pub struct Tasks {
@@ -32,6 +39,9 @@ pub struct Tasks {
     pub(crate) sessions: Arc<dyn Sessions>,
     pub(crate) manifests: Arc<Manifests>,
     pub(crate) tenants: Arc<TenantDirectory>,
+    pub(crate) runner: Runner,
+    pub(crate) job_sweep: Arc<JobSweep>,
+    pub(crate) link_keys: Arc<LinkKeys>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -64,6 +74,27 @@ impl Tasks {
         timed("closed-tenants", CLOSED_TENANTS_EVERY).start(supervisor, move || {
             let tasks = tasks.clone();
             async move { tasks.erase_closed_tenants().await }
+        });
+        self.start_jobs(supervisor);
+    }
+
+    fn start_jobs(self: &Arc<Self>, supervisor: &Supervisor) {
+        let (tasks, workers) = (self.clone(), supervisor.clone());
+        let bell = Some(self.runner.bell());
+        Rounds { name: "export-jobs", every: JOBS_EVERY, bell }.start(supervisor, move || {
+            let (tasks, workers) = (tasks.clone(), workers.clone());
+            async move { tasks.run_jobs(&workers).await }
+        });
+        let tasks = self.clone();
+        let bell = Some(self.job_sweep.bell());
+        Rounds { name: "export-sweep", every: JOB_SWEEP_EVERY, bell }.start(supervisor, move || {
+            let tasks = tasks.clone();
+            async move { tasks.sweep_jobs().await }
+        });
+        let tasks = self.clone();
+        Rounds { name: "link-keys", every: LINK_KEYS_EVERY, bell: None }.start(supervisor, move || {
+            let tasks = tasks.clone();
+            async move { tasks.rotate_link_keys().await }
         });
     }
 
@@ -114,8 +145,32 @@ impl Tasks {
         self.manifests.forget_old().await
     }
 
-    /// Erases what the control database holds of closing tenants whose time to export is over, once their records are
-    /// gone.
+    /// Gives the export jobs whose turn it is to workers, which are tasks of this supervisor.
+    ///
+    /// # Errors
+    /// `storage_full`, `unavailable` or `internal`.
+    pub async fn run_jobs(&self, workers: &Supervisor) -> Result<(), Fault> {
+        self.runner.round(workers).await
+    }
+
+    /// Lets files of exports expire by age, erases what nobody can reach any more, and forgets jobs that ended 90 days ago.
+    ///
+    /// # Errors
+    /// `storage_full`, `unavailable` or `internal`: the first failure, after the other steps were made.
+    pub async fn sweep_jobs(&self) -> Result<(), Fault> {
+        self.job_sweep.round().await
+    }
+
+    /// Makes a new key of links when the newest one is 30 days old, and removes those of which no link can be alive.
+    ///
+    /// # Errors
+    /// `storage_full`, `unavailable` or `internal`.
+    pub async fn rotate_link_keys(&self) -> Result<(), Fault> {
+        self.link_keys.rotate_by_age().await
+    }
+
+    /// Ends the export jobs of closing tenants whose time to export is over, and erases what the control database holds of
+    /// them, once their records and files are gone.
     ///
     /// # Errors
     /// `storage_full`, `unavailable` or `internal`: the first failure, after the other tenants were looked at.
@@ -126,7 +181,10 @@ impl Tasks {
             if tenant.state == TenantState::Closed || !tenant.is_over(now_ms) {
                 continue;
             }
-            let erased = self.tenants.erase(&tenant.name).await;
+            let erased = match self.job_sweep.end_all_of(&tenant.name).await {
+                Ok(()) => self.tenants.erase(&tenant.name).await,
+                Err(fault) => Err(fault),
+            };
             if let Ok(true) = erased {
                 tracing::info!(tenant = tenant.name.as_str(), "a closed tenant is erased");
             }

@@ -63,6 +63,15 @@ impl TenantDirectory {
         found.ok_or_else(|| Fault::internal("a credential of a tenant that does not exist"))
     }
 
+    /// The caller's tenant, if there is still something to export.
+    ///
+    /// # Errors
+    /// `gone` when its time to export is over; `unavailable` or `internal`.
+    pub(crate) async fn exportable(&self, caller: &Caller) -> Result<Arc<Tenant>, Fault> {
+        let tenant = self.of(caller).await?;
+        if tenant.is_over(self.clock.now_ms()) { Err(time_to_export_is_over()) } else { Ok(tenant) }
+    }
+
     /// The tenant of that name, as fresh as with [`TenantDirectory::of`]; none if there is no such tenant.
     ///
     /// # Errors
@@ -216,6 +225,11 @@ impl Drop for ForgetWhenDone {
         self.identities.forget_all();
         self.bell.notify_one();
     }
+}
+
+/// What is said of a tenant whose records are no longer to be had.
+pub(crate) fn time_to_export_is_over() -> Fault {
+    Fault::new(Code::Gone, "the tenant was closed and its time to export is over; its data is deleted")
 }
 
 /// What is said of a tenant that is not there.

@@ -6,7 +6,7 @@ mod directory;
 mod quota;
 mod tenancy;
 
-pub(crate) use directory::unknown_tenant;
 pub use directory::{MOST_TENANTS, TenantDirectory};
+pub(crate) use directory::{time_to_export_is_over, unknown_tenant};
 pub use quota::QuotaChange;
 pub use tenancy::Tenancy;
