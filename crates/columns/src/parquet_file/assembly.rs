@@ -147,8 +147,13 @@ impl ExportAssembly {
         for batch in batches {
             writer.write(&self.export_batch(batch)?).map_err(broken("encoding a row group"))?;
         }
-        let metadata = writer.close().map_err(broken("encoding a row group"))?;
+        writer.close().map_err(broken("encoding a row group"))?;
         let bytes = Bytes::from(bytes);
+        // Read back, as it will be when it is kept and restored: not all that a writer knows outlives that.
+        let metadata = ParquetMetaDataReader::new()
+            .with_metadata_options(Some(writable()))
+            .parse_and_finish(&bytes)
+            .map_err(broken("reading an encoded row group back"))?;
         let Some(group) = metadata.row_groups().first() else {
             return Ok(EncodedRowGroup { pieces: Vec::new(), rows: 0, columns: Vec::new() });
         };
@@ -276,9 +281,7 @@ impl ExportAssembly {
         if footer.is_empty() {
             return Ok(());
         }
-        // What is read in short form cannot be written again.
-        let options = ParquetMetaDataOptions::new().with_encoding_stats_as_mask(false);
-        let metadata = ParquetMetaDataReader::decode_metadata_with_options(footer, Some(&options))
+        let metadata = ParquetMetaDataReader::decode_metadata_with_options(footer, Some(&writable()))
             .map_err(broken("reading kept row groups"))?;
         if metadata.file_metadata().schema() != self.parquet.root_schema() {
             return Err(Fault::internal("kept row groups have other columns"));
@@ -336,6 +339,11 @@ impl ExportAssembly {
         RecordBatch::try_new(Arc::clone(&self.arrow), arrays)
             .map_err(|error| Fault::internal("arranging a batch for export").with_source(error))
     }
+}
+
+/// How footers are read that are to be written again: what is read in short form cannot be.
+fn writable() -> ParquetMetaDataOptions {
+    ParquetMetaDataOptions::new().with_encoding_stats_as_mask(false)
 }
 
 /// A footer with its end.
