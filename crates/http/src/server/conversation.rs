@@ -25,8 +25,16 @@ use tollbook_kit::fault::Code;
 use tollbook_kit::supervise::StopToken;
 use tower::ServiceExt;
 
-/// Headers of one request over HTTP/1, with its first line, and with what follows them in the same read.
+/// Headers of one request over HTTP/1, with its first line, and with what follows them in the same read. Of an answer,
+/// a further piece is asked for only when less than this waits to be written.
 const MOST_HEAD_BYTES: usize = 64 * 1024;
+/// The same for an answer over HTTP/2. With the piece that comes then, the next one that waits already, and what TLS
+/// keeps, a reader who takes nothing holds less than 256 KiB.
+const MOST_WAITING_BYTES: usize = 32 * 1024;
+/// Bytes that wait in the kernel for their turn on the wire. What is on its way is not among them, so this slows nobody;
+/// but a slow reader holds no megabytes there, and each time he takes a little it shows.
+#[cfg(target_os = "linux")]
+const MOST_UNSENT_BYTES: u32 = 128 * 1024;
 /// Header lines of one request over HTTP/1.
 const MOST_HEADERS: usize = 100;
 /// Headers of one request over HTTP/2, as RFC 9113 counts them.
@@ -68,7 +76,7 @@ impl Conversations {
     /// Serves one connection to its end.
     pub(super) async fn converse(self: Arc<Self>, socket: TcpStream, place: Place) {
         let _open = OpenConnection::count(&self.numbers);
-        if let Err(error) = socket.set_nodelay(true) {
+        if let Err(error) = tune(&socket) {
             tracing::debug!(%error, "connection lost before its first request");
             return;
         }
@@ -82,7 +90,8 @@ impl Conversations {
             () = self.stop.cancelled() => return,
         };
         if let Some(transport) = transport {
-            let stream = GuardedStream::new(transport, self.limits.header_patience, breaker.clone());
+            let patience = self.limits.header_patience;
+            let stream = GuardedStream::new(transport, patience, breaker.clone(), place.line.clone());
             self.answer_all(stream, &place.line, breaker).await;
         }
     }
@@ -187,9 +196,18 @@ fn builder(limits: &ConnectionLimits) -> auto::Builder<TokioExecutor> {
         .max_header_list_size(MOST_HEADER_LIST_BYTES)
         .max_pending_accept_reset_streams(MOST_RESET_STREAMS)
         .max_local_error_reset_streams(MOST_RESET_STREAMS)
-        .keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(Duration::from_secs(20));
+        // No pings: their answers come behind all that a slow reader has still to take, and whoever takes or sends
+        // nothing is found out without.
+        .max_send_buf_size(MOST_WAITING_BYTES);
     builder
+}
+
+/// Sets a socket up for answers of any length to readers of any speed.
+fn tune(socket: &TcpStream) -> std::io::Result<()> {
+    socket.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(socket).set_tcp_notsent_lowat(MOST_UNSENT_BYTES)?;
+    Ok(())
 }
 
 /// Counts a connection for as long as it is open.

@@ -1,10 +1,12 @@
 //! The plain text of one connection, guarded at both ends: a bounded wait for the first bytes, and an end that shows when
 //! an answer was broken off.
 
+use super::places::Line;
 use super::transport::Transport;
 use crate::breaker::Breaker;
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -19,14 +21,28 @@ pub(super) struct GuardedStream {
     /// Bytes that must arrive before the deadline; none once they have, or an answer is being written.
     opening: Option<(usize, Pin<Box<Sleep>>)>,
     breaker: Breaker,
+    line: Arc<Line>,
     /// Would the kernel reset the connection at its end?
     resets: bool,
 }
 
 impl GuardedStream {
-    pub(super) fn new(transport: Transport, header_patience: Duration, breaker: Breaker) -> Self {
+    pub(super) fn new(
+        transport: Transport,
+        header_patience: Duration,
+        breaker: Breaker,
+        line: Arc<Line>,
+    ) -> Self {
         let opening = Some((PREFACE_BYTES, Box::pin(tokio::time::sleep(header_patience))));
-        Self { transport, opening, breaker, resets: false }
+        Self { transport, opening, breaker, line, resets: false }
+    }
+
+    /// What has to be so before anything is written.
+    fn begin_write(&mut self) -> Result<()> {
+        self.arm()?;
+        self.opening = None;
+        self.line.wrote();
+        Ok(())
     }
 
     /// Has the kernel reset the connection at its end, if an answer is under way.
@@ -76,8 +92,7 @@ impl AsyncRead for GuardedStream {
 
 impl AsyncWrite for GuardedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
-        self.arm()?;
-        self.opening = None;
+        self.begin_write()?;
         Pin::new(&mut self.transport).poll_write(cx, buf)
     }
 
@@ -86,8 +101,7 @@ impl AsyncWrite for GuardedStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
-        self.arm()?;
-        self.opening = None;
+        self.begin_write()?;
         Pin::new(&mut self.transport).poll_write_vectored(cx, bufs)
     }
 
@@ -97,6 +111,7 @@ impl AsyncWrite for GuardedStream {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         ready!(Pin::new(&mut self.transport).poll_flush(cx))?;
+        self.line.flushed();
         Poll::Ready(self.disarm())
     }
 

@@ -1,12 +1,13 @@
 //! Room for connections: how many there are in all and of one address, and who gives way when there is no more room.
 //!
-//! A connection waits while no request of it is under way. When room is short, the one that has waited longest gives
+//! A connection waits while no request of it is under way and nothing of an answer is still to be written. When room is short, the one that has waited longest gives
 //! way, and before all others those that never sent a whole request: so connections held for their own sake never keep
 //! honest ones out, not even from the same address.
 
 use super::running::Running;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -116,7 +117,8 @@ impl Table {
     }
 
     fn send_away_longest_waiting(&mut self, which: impl Fn(&Held) -> bool) -> bool {
-        let found = self.waiting.values().copied().find(|id| self.held.get(id).is_some_and(&which));
+        let may_leave = |held: &Held| which(held) && !held.line.is_writing();
+        let found = self.waiting.values().copied().find(|id| self.held.get(id).is_some_and(may_leave));
         let Some(held) = found.and_then(|id| self.remove(id)) else { return false };
         held.line.leave.cancel();
         true
@@ -126,7 +128,8 @@ impl Table {
         self.steps += 1;
         let id = self.steps;
         let doing = Mutex::new(Doing { running: Vec::new(), idle_since: Instant::now() });
-        let line = Arc::new(Line { id, peer, places: places.clone(), leave: StopToken::new(), doing });
+        let (leave, writes) = (StopToken::new(), AtomicBool::new(false));
+        let line = Arc::new(Line { id, peer, places: places.clone(), leave, writes, doing });
         if let Some(origin) = origin {
             *self.of_origin.entry(origin).or_default() += 1;
         }
@@ -185,6 +188,8 @@ pub(super) struct Line {
     places: Arc<Places>,
     /// Cancelled when the connection has to give way.
     pub(super) leave: StopToken,
+    /// Was something written that may not be on the wire yet? Layers below keep some of it.
+    writes: AtomicBool,
     doing: Mutex<Doing>,
 }
 
@@ -211,6 +216,20 @@ impl Line {
             doing.idle_since = Instant::now();
             self.places.table().waits(self.id, Standing::Known);
         }
+    }
+
+    /// Something was written.
+    pub(super) fn wrote(&self) {
+        self.writes.store(true, Ordering::Release);
+    }
+
+    /// Everything written is on the wire.
+    pub(super) fn flushed(&self) {
+        self.writes.store(false, Ordering::Release);
+    }
+
+    fn is_writing(&self) -> bool {
+        self.writes.load(Ordering::Acquire)
     }
 
     /// For how long has no request been under way? Zero while one is.
@@ -297,6 +316,23 @@ mod tests {
         let full = tokio::time::timeout(LEAVING_PATIENCE * 3, places.take(peer("192.0.2.4"), false)).await;
         assert!(full.is_err(), "all are busy");
         assert!(!is_sent_away(&third) && !is_sent_away(&busy));
+    }
+
+    #[tokio::test]
+    async fn who_still_takes_an_answer_does_not_give_way() {
+        let places = Places::new(100, 2);
+        let a = peer("192.0.2.1");
+        let slow = places.take(a, false).await.unwrap();
+        let request = running();
+        slow.line.begin(request.clone());
+        slow.line.wrote();
+        slow.line.end(&request);
+        let newer = places.take(a, false).await.unwrap();
+        newer.line.begin(running());
+        assert!(places.take(a, false).await.is_none(), "the others take their answers");
+        slow.line.flushed();
+        assert!(places.take(a, false).await.is_some());
+        assert!(is_sent_away(&slow));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A request under way: what it is, for those who ask what is late, and whether its answer is taken, for those who do not
-//! wait for ever. It ends with the last byte of its answer, or when the connection does.
+//! wait for ever. It ends when the last byte of its answer has been written, or when the connection ends: whoever takes
+//! an answer slowly has his connection for as long as it lasts.
 
 use super::places::Line;
 use crate::dialect::Dialect;
@@ -42,6 +43,8 @@ struct Reader {
     patience: Duration,
     /// When the piece of the answer that waits for him is due, in milliseconds since the request began.
     due_ms: AtomicU64,
+    /// Bytes of the answer that were handed over to be written, and are not written yet.
+    unwritten: AtomicU64,
 }
 
 impl Running {
@@ -80,13 +83,14 @@ impl Running {
 
 impl Reader {
     fn new(version: Version, patience: Duration) -> Self {
-        Self { is_watched: version >= Version::HTTP_2, patience, due_ms: AtomicU64::new(NOTHING_DUE) }
+        let (due_ms, unwritten) = (AtomicU64::new(NOTHING_DUE), AtomicU64::new(0));
+        Self { is_watched: version >= Version::HTTP_2, patience, due_ms, unwritten }
     }
 
     /// So many bytes of the answer wait for him now, at this age of the request.
-    fn has(&self, bytes: usize, age: Duration) {
+    fn has(&self, bytes: u64, age: Duration) {
         if self.is_watched {
-            let due = age + self.patience + Duration::from_secs(bytes as u64 / SLOWEST_READER);
+            let due = age + self.patience + Duration::from_secs(bytes / SLOWEST_READER);
             self.due_ms.store(due.as_millis() as u64, Ordering::Relaxed);
         }
     }
@@ -94,6 +98,14 @@ impl Reader {
     /// He asks for more.
     fn took(&self) {
         self.due_ms.store(NOTHING_DUE, Ordering::Relaxed);
+    }
+
+    /// There is no more, but for what is not written yet.
+    fn has_the_rest(&self, age: Duration) {
+        match self.unwritten.load(Ordering::Relaxed) {
+            0 => self.took(),
+            bytes => self.has(bytes, age),
+        }
     }
 
     fn is_stalled(&self, age: Duration) -> bool {
@@ -132,7 +144,7 @@ impl UnderWay {
     pub(super) fn answered(self, status: StatusCode, body: Body) -> WatchedBody {
         self.running.status.store(status.as_u16(), Ordering::Relaxed);
         self.running.reader.has(0, self.running.age());
-        WatchedBody { body, under_way: self }
+        WatchedBody { body, under_way: Arc::new(self) }
     }
 }
 
@@ -151,10 +163,39 @@ impl Drop for UnderWay {
     }
 }
 
-/// The body of an answer: as long as it is there, its request is under way.
+/// The body of an answer: as long as it, or a piece of it, is there, its request is under way.
 pub(super) struct WatchedBody {
     body: Body,
-    under_way: UnderWay,
+    under_way: Arc<UnderWay>,
+}
+
+/// A piece of an answer that was handed over to be written. Whoever writes it drops it then.
+struct Handed {
+    piece: Bytes,
+    under_way: Arc<UnderWay>,
+}
+
+impl Handed {
+    /// The same bytes, whose end will be noted.
+    fn over(piece: Bytes, under_way: &Arc<UnderWay>) -> Bytes {
+        if piece.is_empty() {
+            return piece;
+        }
+        under_way.running.reader.unwritten.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        Bytes::from_owner(Self { piece, under_way: under_way.clone() })
+    }
+}
+
+impl AsRef<[u8]> for Handed {
+    fn as_ref(&self) -> &[u8] {
+        &self.piece
+    }
+}
+
+impl Drop for Handed {
+    fn drop(&mut self) {
+        self.under_way.running.reader.unwritten.fetch_sub(self.piece.len() as u64, Ordering::Relaxed);
+    }
 }
 
 impl HttpBody for WatchedBody {
@@ -167,11 +208,16 @@ impl HttpBody for WatchedBody {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         self.under_way.running.reader.took();
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if let Some(Ok(frame)) = &frame {
-            let running = &self.under_way.running;
-            running.reader.has(frame.data_ref().map_or(0, Bytes::len), running.age());
+        let running = &self.under_way.running;
+        match &frame {
+            Some(Ok(frame)) => {
+                running.reader.has(frame.data_ref().map_or(0, Bytes::len) as u64, running.age());
+            }
+            Some(Err(_)) => {}
+            None => running.reader.has_the_rest(running.age()),
         }
-        Poll::Ready(frame)
+        let handed = |frame: Frame<Bytes>| frame.map_data(|piece| Handed::over(piece, &self.under_way));
+        Poll::Ready(frame.map(|frame| frame.map(handed)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -204,5 +250,17 @@ mod tests {
             reader.took();
             assert!(!reader.is_stalled(seconds(10_000)), "the engine is slow, not the reader");
         }
+    }
+
+    #[test]
+    fn what_is_not_written_yet_is_still_due() {
+        let reader = Reader::new(Version::HTTP_2, Duration::from_secs(10));
+        reader.unwritten.store(20 * 1024, Ordering::Relaxed);
+        reader.has_the_rest(Duration::ZERO);
+        assert!(!reader.is_stalled(Duration::from_secs(29)));
+        assert!(reader.is_stalled(Duration::from_secs(31)));
+        reader.unwritten.store(0, Ordering::Relaxed);
+        reader.has_the_rest(Duration::ZERO);
+        assert!(!reader.is_stalled(Duration::from_secs(10_000)));
     }
 }
