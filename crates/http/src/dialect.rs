@@ -30,7 +30,7 @@ impl Dialect {
     }
 
     /// Its name in logs and metrics.
-    pub(crate) fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
             Self::Didww => "didww",

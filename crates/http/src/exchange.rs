@@ -28,7 +28,7 @@ pub(crate) struct Exchange {
     pub(crate) dialect: Dialect,
     /// Where the client is, if that is known.
     pub(crate) address: Option<IpAddr>,
-    uri: Uri,
+    path: Box<str>,
     who: OnceLock<Who>,
     rate: OnceLock<Taken>,
 }
@@ -46,7 +46,14 @@ impl Exchange {
     /// A request for this address of ours, from that client.
     pub(crate) fn new(id: Uuid, uri: &Uri, address: Option<IpAddr>) -> Arc<Self> {
         let dialect = Dialect::of(uri.path());
-        Arc::new(Self { id, dialect, address, uri: uri.clone(), who: OnceLock::new(), rate: OnceLock::new() })
+        Arc::new(Self {
+            id,
+            dialect,
+            address,
+            path: uri.path().into(),
+            who: OnceLock::new(),
+            rate: OnceLock::new(),
+        })
     }
 
     /// The exchange that a request belongs to.
@@ -59,7 +66,7 @@ impl Exchange {
 
     /// The path as it was sent, without the query.
     pub(crate) fn path(&self) -> &str {
-        self.uri.path()
+        &self.path
     }
 
     /// Notes who asks.

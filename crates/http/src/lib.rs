@@ -10,6 +10,7 @@ mod breaker;
 mod config;
 mod dialect;
 mod dialects;
+mod downloads;
 mod envelope;
 mod exchange;
 mod limits;
@@ -27,6 +28,6 @@ mod standard_webhooks;
 pub mod tls;
 
 pub use api::Api;
-pub use dialects::callback_forms;
 pub use config::{ConnectionLimits, HttpConfig, RateConfig};
+pub use dialects::callback_forms;
 pub use server::{serve, serve_metrics};

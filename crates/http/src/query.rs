@@ -1,4 +1,4 @@
-//! Query strings and the collecting of everything that is wrong with their parameters.
+//! Parameters, mostly of query strings, and the collecting of everything that is wrong with them.
 //!
 //! What the parameters mean is each dialect's business.
 
@@ -12,6 +12,8 @@ const MOST_PARAMETERS: usize = 1000;
 #[derive(Debug, Default)]
 pub(crate) struct Parameters {
     pairs: Vec<(String, String)>,
+    /// Names with values that are no texts, and what is wrong with them.
+    unreadable: Vec<(String, &'static str)>,
     faults: Vec<Detail>,
 }
 
@@ -28,11 +30,21 @@ impl Parameters {
             let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
             match (decode(name), decode(value)) {
                 (Some(name), Some(value)) => parameters.pairs.push((name, value)),
-                (Some(name), None) => parameters.invalid(&name, "must be UTF-8"),
+                (Some(name), None) => parameters.push_unreadable(name, "must be UTF-8"),
                 (None, _) => parameters.invalid("query", "names must be UTF-8"),
             }
         }
         parameters
+    }
+
+    /// Adds a parameter.
+    pub(crate) fn push(&mut self, name: String, value: String) {
+        self.pairs.push((name, value));
+    }
+
+    /// Adds a parameter whose value is no text. If its name is known, that is its fault.
+    pub(crate) fn push_unreadable(&mut self, name: String, reason: &'static str) {
+        self.unreadable.push((name, reason));
     }
 
     /// All parameters in their order.
@@ -43,7 +55,8 @@ impl Parameters {
     /// Refuses every parameter whose name is not `known`.
     pub(crate) fn refuse_unknown(&mut self, known: impl Fn(&str) -> bool) {
         let mut refused: Vec<&str> = Vec::new();
-        for (name, _) in &self.pairs {
+        let names = self.pairs.iter().map(|(name, _)| name);
+        for name in names.chain(self.unreadable.iter().map(|(name, _)| name)) {
             if !known(name) && !refused.contains(&name.as_str()) {
                 refused.push(name);
                 self.faults.push(Detail {
@@ -53,6 +66,7 @@ impl Parameters {
                 });
             }
         }
+        self.unreadable.retain(|(name, _)| known(name));
     }
 
     /// The value of a parameter that may be given once. Repeated or empty ones are faults.
@@ -83,6 +97,7 @@ impl Parameters {
     /// Was the parameter given at all?
     pub(crate) fn has(&self, name: &str) -> bool {
         self.pairs.iter().any(|(given, _)| given == name)
+            || self.unreadable.iter().any(|(given, _)| given == name)
     }
 
     /// Notes a wrong value.
@@ -102,9 +117,14 @@ impl Parameters {
     ///
     /// # Errors
     /// `invalid`, when anything is.
-    pub(crate) fn finish(mut self) -> Result<(), Fault> {
-        self.faults.sort_by_key(|fault| fault.kind != InvalidKind::UnknownParameter);
-        if self.faults.is_empty() { Ok(()) } else { Err(Fault::from_details(self.faults)) }
+    pub(crate) fn finish(self) -> Result<(), Fault> {
+        let kind = InvalidKind::InvalidParameter;
+        let unreadable = self.unreadable.into_iter();
+        let mut faults: Vec<Detail> =
+            unreadable.map(|(name, reason)| Detail { name, reason: reason.into(), kind }).collect();
+        faults.extend(self.faults);
+        faults.sort_by_key(|fault| fault.kind != InvalidKind::UnknownParameter);
+        if faults.is_empty() { Ok(()) } else { Err(Fault::from_details(faults)) }
     }
 }
 
@@ -136,5 +156,21 @@ mod tests {
         let fault = parameters.finish().unwrap_err();
         let names: Vec<_> = fault.details().iter().map(|detail| detail.name.as_str()).collect();
         assert_eq!(names, ["x", "c", "a", "b"]);
+    }
+
+    #[test]
+    fn what_is_no_text_was_given_all_the_same() {
+        let mut parameters = Parameters::parse(Some("a=%FF"));
+        parameters.push("b".into(), "1".into());
+        parameters.push_unreadable("c".into(), "must be a text");
+        parameters.push_unreadable("x".into(), "must be a text");
+        parameters.refuse_unknown(|name| name != "x");
+        assert!(parameters.has("a") && parameters.has("b") && parameters.has("c"));
+        assert_eq!((parameters.single("a"), parameters.single("b").as_deref()), (None, Some("1")));
+        assert!(parameters.repeated("c").is_empty());
+        let fault = parameters.finish().unwrap_err();
+        let told: Vec<_> = fault.details().iter().map(|d| (d.name.as_str(), d.kind)).collect();
+        let (unknown, invalid) = (InvalidKind::UnknownParameter, InvalidKind::InvalidParameter);
+        assert_eq!(told, [("x", unknown), ("a", invalid), ("c", invalid)]);
     }
 }

@@ -5,7 +5,7 @@
 use crate::exchange::whole_seconds;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_RANGE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,10 @@ pub(crate) enum Cause {
     Fault(Arc<Fault>),
     /// The path exists, but not for this method; for these. `None` where the router itself says which.
     MethodNotAllowed(Option<&'static str>),
+    /// The file is another one than the client takes it for.
+    PreconditionFailed,
+    /// Nothing of what was asked for is inside the file, which has so many bytes.
+    RangeNotSatisfiable(u64),
 }
 
 impl Refusal {
@@ -54,6 +58,16 @@ impl Refusal {
         Self::because(Cause::MethodNotAllowed(Some(methods)))
     }
 
+    /// The file is another one than the client takes it for.
+    pub(crate) fn precondition_failed() -> Self {
+        Self::because(Cause::PreconditionFailed)
+    }
+
+    /// Nothing of what was asked for is inside a file of so many bytes.
+    pub(crate) fn unsatisfiable(bytes: u64) -> Self {
+        Self::because(Cause::RangeNotSatisfiable(bytes))
+    }
+
     /// The same refusal, on a route where a password is taken too.
     #[must_use]
     pub(crate) fn or_basic(mut self) -> Self {
@@ -72,18 +86,32 @@ impl Refusal {
     pub(crate) fn fault(&self) -> Option<&Fault> {
         match &self.cause {
             Cause::Fault(fault) => Some(fault),
-            Cause::MethodNotAllowed(_) => None,
+            Cause::MethodNotAllowed(_) | Cause::PreconditionFailed | Cause::RangeNotSatisfiable(_) => None,
         }
     }
 
     /// The status of the answer, the same in every dialect.
     pub(crate) fn status(&self) -> StatusCode {
-        self.fault().map_or(StatusCode::METHOD_NOT_ALLOWED, |fault| status_of(fault.code()))
+        match &self.cause {
+            Cause::Fault(fault) => status_of(fault.code()),
+            Cause::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Cause::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            Cause::RangeNotSatisfiable(_) => StatusCode::RANGE_NOT_SATISFIABLE,
+        }
     }
 
     /// Text for the caller.
     pub(crate) fn message(&self) -> &str {
-        self.fault().map_or("this path does not take this method; see Allow", Fault::message)
+        match &self.cause {
+            Cause::Fault(fault) => fault.message(),
+            Cause::MethodNotAllowed(_) => "this path does not take this method; see Allow",
+            Cause::PreconditionFailed => {
+                "the file is not the one that If-Match or If-Unmodified-Since means; fetch it from its beginning"
+            }
+            Cause::RangeNotSatisfiable(_) => {
+                "the file ends before the range begins; Content-Range says how long it is"
+            }
+        }
     }
 
     /// The single wrong parameters or rows.
@@ -93,8 +121,16 @@ impl Refusal {
 
     /// Adds the headers that say what to do next, the same in every dialect.
     pub(crate) fn advise(&self, headers: &mut HeaderMap) {
-        if let Cause::MethodNotAllowed(Some(methods)) = self.cause {
-            headers.insert(ALLOW, HeaderValue::from_static(methods));
+        match self.cause {
+            Cause::MethodNotAllowed(Some(methods)) => {
+                headers.insert(ALLOW, HeaderValue::from_static(methods));
+            }
+            Cause::RangeNotSatisfiable(bytes) => {
+                if let Ok(value) = HeaderValue::from_str(&format!("bytes */{bytes}")) {
+                    headers.insert(CONTENT_RANGE, value);
+                }
+            }
+            Cause::Fault(_) | Cause::MethodNotAllowed(None) | Cause::PreconditionFailed => {}
         }
         let known = self.fault().and_then(Fault::retry_after);
         let expected =

@@ -2,6 +2,8 @@
 
 use crate::api::Api;
 use crate::dialects::{didww, native, omilia};
+use crate::downloads;
+use crate::openapi::Routes;
 use crate::refusal::Refusal;
 use crate::{envelope, ops};
 use axum::Router;
@@ -21,9 +23,14 @@ fn routes() -> Router<Arc<Api>> {
     Router::new()
         .route("/healthz", get(ops::health))
         .route("/readyz", get(ops::ready))
-        .merge(native::routes().merge(omilia::routes()).into_router())
+        .merge(described().into_router())
         .merge(didww::routes())
         .merge(omilia::gates())
+}
+
+/// The routes that documents tell of.
+fn described() -> Routes {
+    native::routes().merge(omilia::routes()).merge(downloads::routes())
 }
 
 #[cfg(test)]
@@ -56,8 +63,8 @@ mod tests {
 
     #[test]
     fn every_route_is_described_or_known_not_to_be() {
-        let described = native::routes().merge(omilia::routes()).into_described();
-        let mut known: Vec<String> = described.into_iter().map(|described| described.path).collect();
+        let mut known: Vec<String> =
+            described().into_described().into_iter().map(|described| described.path).collect();
         known.extend(UNDESCRIBED.map(str::to_owned));
         known.sort();
         known.dedup();

@@ -63,6 +63,11 @@ impl Operation {
         Self::new(tag, id, summary, Access::Public, &[429, 500])
     }
 
+    /// An operation by a signed link, which needs no credential and has no rate. It is logged, so it can meet a full disk.
+    pub(crate) fn by_link(tag: &'static str, id: &'static str, summary: &'static str) -> Self {
+        Self::new(tag, id, summary, Access::Public, &[403, 500, 503, 507])
+    }
+
     /// An operation that needs this right. A refusal is logged, so also reading can meet a full disk.
     pub(crate) fn needs(action: Action, tag: &'static str, id: &'static str, summary: &'static str) -> Self {
         let access = Access::Right(action);
@@ -175,6 +180,21 @@ impl Operation {
     #[must_use]
     pub(crate) fn answers_nothing(self, description: &str) -> Self {
         self.answers(204, json!({"description": description}))
+    }
+
+    /// Headers of an answer that was described before.
+    #[must_use]
+    pub(crate) fn with_headers(
+        mut self,
+        status: u16,
+        headers: impl IntoIterator<Item = (&'static str, Value)>,
+    ) -> Self {
+        if let Some(response) = self.answers.get_mut(&status) {
+            for (name, header) in headers {
+                response["headers"][name] = header;
+            }
+        }
+        self
     }
 
     fn schema_of<T: ToSchema>(&mut self) -> Value {

@@ -25,6 +25,10 @@ pub(super) fn header_components() -> Value {
             "description": "Id of the request, in the log too.", "required": true,
             "schema": {"type": "string", "format": "uuid"},
         },
+        "Content-Range": {
+            "description": "How long the file is.", "required": true,
+            "schema": {"type": "string", "pattern": "^bytes \\*/[0-9]+$"},
+        },
         "RateLimit-Limit": {
             "description": "Requests that a rested credential may send at once.",
             "schema": {"type": "integer", "minimum": 1},
@@ -64,6 +68,9 @@ fn headers(dialect: Dialect, status: u16) -> Map<String, Value> {
         401 => {
             headers.insert("WWW-Authenticate".into(), header("WWW-Authenticate"));
         }
+        416 => {
+            headers.insert("Content-Range".into(), header("Content-Range"));
+        }
         429 | 503 => {
             headers.insert("Retry-After".into(), header("Retry-After"));
         }
@@ -92,9 +99,15 @@ fn description(status: u16) -> &'static str {
         403 => "A good credential without the right.",
         404 => "There is no such thing, or it is another tenant's.",
         409 => "The state of things does not allow it.",
-        410 => "The tenant was closed and its time to export is over.",
+        410 => {
+            "It was there once: the link has ended, its files are removed, or the tenant was closed and its time to export \
+             is over."
+        }
+        412 => "The file is not the one that the request means.",
         413 => "The body is too large.",
         415 => "The body has a media type or coding that is not taken here.",
+        416 => "Nothing of the range is inside the file.",
+        422 => "The idempotency key came before with another order.",
         429 => "Too many requests, or too many things under way at once.",
         500 => "A mistake of the service; the request id identifies it in the log.",
         503 => "A part that is needed cannot be reached for now.",

@@ -1,6 +1,6 @@
 //! Refusals as problem documents (RFC 9457, `natalia.md` section 13).
 
-use crate::refusal::Refusal;
+use crate::refusal::{Cause, Refusal};
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
@@ -62,8 +62,11 @@ pub(crate) fn types_of(status: StatusCode) -> Vec<String> {
         405 => &["method-not-allowed"],
         409 => &["conflict"],
         410 => &["gone"],
+        412 => &["precondition-failed"],
         413 => &["body-too-large"],
         415 => &["unsupported-media-type"],
+        416 => &["range-not-satisfiable"],
+        422 => &["idempotency-key-reused"],
         500 => &["internal"],
         503 => &["unavailable"],
         507 => &["storage-full"],
@@ -79,7 +82,7 @@ fn type_of(suffix: &str) -> String {
 /// The problem document of a refusal.
 pub(crate) fn render(refusal: &Refusal, request: Uuid) -> Response {
     let status = refusal.status();
-    let (suffix, title) = refusal.fault().map_or(("method-not-allowed", "Method not allowed"), kind_of);
+    let (suffix, title) = kind_of(refusal);
     let details = refusal.details().iter();
     let document = ProblemView {
         kind: type_of(suffix),
@@ -108,7 +111,16 @@ pub(crate) fn render(refusal: &Refusal, request: Uuid) -> Response {
     response
 }
 
-fn kind_of(fault: &Fault) -> Kind {
+fn kind_of(refusal: &Refusal) -> Kind {
+    match &refusal.cause {
+        Cause::Fault(fault) => kind_of_fault(fault),
+        Cause::MethodNotAllowed(_) => ("method-not-allowed", "Method not allowed"),
+        Cause::PreconditionFailed => ("precondition-failed", "Precondition failed"),
+        Cause::RangeNotSatisfiable(_) => ("range-not-satisfiable", "Range not satisfiable"),
+    }
+}
+
+fn kind_of_fault(fault: &Fault) -> Kind {
     match fault.code() {
         Code::Invalid => invalid_kind(fault.details()),
         Code::Unauthenticated => ("unauthorized", "Unauthorized"),
@@ -164,14 +176,18 @@ mod tests {
         ]
         .map(of_code)
         .to_vec();
-        refusals.push(Refusal::method_not_allowed());
+        refusals.extend([
+            Refusal::method_not_allowed(),
+            Refusal::precondition_failed(),
+            Refusal::unsatisfiable(7),
+        ]);
         let kinds =
             [InvalidKind::MalformedBody, InvalidKind::UnknownParameter, InvalidKind::MissingParameter];
         refusals.extend(kinds.map(|kind| {
             Fault::from_details(vec![Detail { name: "x".into(), reason: "y".into(), kind }]).into()
         }));
         for refusal in refusals {
-            let (suffix, _) = refusal.fault().map_or(("method-not-allowed", ""), kind_of);
+            let (suffix, _) = kind_of(&refusal);
             assert!(types_of(refusal.status()).contains(&type_of(suffix)), "{refusal:?}");
         }
     }

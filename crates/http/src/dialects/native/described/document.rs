@@ -4,6 +4,7 @@ use super::super::errors::ProblemView;
 use super::super::requests::ingest;
 use super::super::routes;
 use super::exports;
+use crate::downloads;
 use crate::openapi::{Document, Words};
 use crate::public::Public;
 use crate::published;
@@ -22,7 +23,7 @@ is answered exactly like one that does not exist. `x-tollbook-action` names the 
 `x-tollbook-roles` the roles that have it (by dataset, where the path names one).
 
 **Order of checks.** Path 404, method 405, credential 401, rate 429, role 403, size and type of the body 413 and 415, \
-syntax 400, parameters 400 (all faults in one answer), look-up 404, state 409 and 410.
+syntax 400, parameters 400 (all faults in one answer), look-up 404, state 409, 410 and 422.
 
 **Errors** are problem documents (RFC 9457). Besides what is listed, every path answers 405 with `Allow` to methods that \
 it does not have. `GET` operations answer `HEAD` too. A parameter that an operation does not have is refused with 400, \
@@ -36,7 +37,9 @@ static DOCUMENT: LazyLock<SchemaView> = LazyLock::new(|| {
         title: "Tollbook: native API",
         description: INTRODUCTION,
         tags: &[
-            ("exports", "Records out."),
+            ("exports", "Records out, at once."),
+            ("export jobs", "Records out, made in the background and fetched by signed links."),
+            ("link keys", "The keys that sign links to files; they are the operator's."),
             ("records", "Records in."),
             ("sources", "PBXs and files that send records."),
             ("tokens", "API tokens of the own tenant."),
@@ -54,7 +57,7 @@ static DOCUMENT: LazyLock<SchemaView> = LazyLock::new(|| {
             },
         }),
     };
-    let described = routes::routes().into_described();
+    let described = routes::routes().merge(downloads::routes()).into_described();
     let document = Document::new(words, described)
         .with_schema::<ProblemView<'_>>()
         .with_named(ingest::SENT_RECORD, ingest::sent_record());

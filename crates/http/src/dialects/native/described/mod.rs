@@ -3,6 +3,8 @@
 pub(super) mod audit_log;
 mod document;
 pub(super) mod exports;
+pub(super) mod jobs;
+pub(super) mod link_keys;
 pub(super) mod records;
 pub(super) mod schemas;
 pub(super) mod settings;

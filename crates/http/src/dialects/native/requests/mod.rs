@@ -4,6 +4,8 @@ pub(super) mod completeness;
 pub(super) mod duration;
 pub(super) mod export;
 pub(super) mod ingest;
+pub(super) mod job;
+pub(super) mod job_list;
 pub(super) mod json;
 pub(super) mod members;
 pub(super) mod settings;

@@ -3,7 +3,8 @@
 pub(super) mod completeness;
 pub(super) mod export;
 pub(super) mod ingest;
-
+pub(super) mod job;
+pub(super) mod link_key;
 pub(super) mod settings;
 pub(super) mod source;
 mod streamed;

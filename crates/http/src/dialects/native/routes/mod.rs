@@ -5,6 +5,8 @@
 
 mod audit_log;
 mod exports;
+mod jobs;
+mod link_keys;
 mod records;
 mod schemas;
 mod settings;
@@ -46,6 +48,8 @@ fn api_routes() -> Routes {
     Routes::new()
         .merge(audit_log::routes())
         .merge(exports::routes())
+        .merge(jobs::routes())
+        .merge(link_keys::routes())
         .merge(records::routes())
         .merge(schemas::routes())
         .merge(settings::routes())
