@@ -40,6 +40,8 @@ pub(crate) async fn fresh() -> Ports {
         users: catalog.clone(),
         sessions: catalog.clone(),
         export_manifests: catalog.clone(),
+        export_jobs: catalog.clone(),
+        notifications: catalog.clone(),
         audit_log: catalog.clone(),
         signing_keys: catalog.clone(),
         stored_bytes: catalog,

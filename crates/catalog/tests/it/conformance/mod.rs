@@ -3,9 +3,14 @@
 pub(crate) mod audit_log;
 pub(crate) mod concurrency;
 pub(crate) mod erasure;
+pub(crate) mod export_ends;
+pub(crate) mod export_jobs;
+pub(crate) mod export_line;
 pub(crate) mod export_manifests;
+pub(crate) mod export_pins;
 pub(crate) mod journal;
 pub(crate) mod manifest;
+pub(crate) mod notifications;
 pub(crate) mod sessions;
 pub(crate) mod signing_keys;
 pub(crate) mod sources;
@@ -22,9 +27,9 @@ use tollbook_model::access::{Actor, Role};
 use tollbook_model::audit::{AuditEntry, AuditObject, AuditRecord, FIRST_PREVIOUS, Outcome};
 use tollbook_model::dataset::Dataset;
 use tollbook_model::ports::{
-    AuditLog, AuditScope, BatchContent, ExportManifests, Journal, Manifest, ManifestPart, NewBatch, NewPart,
-    Replacement, Rollup, RowGroup, Sessions, SigningKeys, Snapshot, SnapshotScope, Sources, StoredBytes,
-    Tenants, Tokens, Users,
+    AuditLog, AuditScope, BatchContent, ExportJobs, ExportManifests, Journal, Manifest, ManifestPart,
+    NewBatch, NewPart, Notifications, Replacement, Rollup, RowGroup, Sessions, SigningKeys, Snapshot,
+    SnapshotScope, Sources, StoredBytes, Tenants, Tokens, Users,
 };
 use tollbook_model::tenant::TenantName;
 use tollbook_model::time_range::TimeRange;
@@ -45,6 +50,8 @@ pub(crate) struct Ports {
     pub(crate) users: Arc<dyn Users>,
     pub(crate) sessions: Arc<dyn Sessions>,
     pub(crate) export_manifests: Arc<dyn ExportManifests>,
+    pub(crate) export_jobs: Arc<dyn ExportJobs>,
+    pub(crate) notifications: Arc<dyn Notifications>,
     pub(crate) audit_log: Arc<dyn AuditLog>,
     pub(crate) signing_keys: Arc<dyn SigningKeys>,
     pub(crate) stored_bytes: Arc<dyn StoredBytes>,
@@ -101,13 +108,39 @@ macro_rules! conformance {
         conformance!(@ $fresh, export_manifests: [
             a_manifest_is_found_by_its_own_tenant_alone, old_manifests_are_forgotten, a_tenant_has_the_newest_manifests,
         ]);
+        conformance!(@ $fresh, export_jobs: [
+            a_job_comes_back_as_it_was_ordered, nobody_orders_for_a_tenant_that_is_not_there,
+            a_full_queue_takes_no_order, a_repeated_request_gets_its_first_job, a_key_goes_with_its_job,
+            requests_at_once_make_one_job, jobs_are_listed_as_asked_for, pages_of_jobs_leave_none_out,
+            the_place_in_the_queue_is_told, a_new_name_changes_nothing_else,
+        ]);
+        conformance!(@ $fresh, export_line: [
+            jobs_stand_in_line_oldest_first, a_claim_begins_an_attempt, each_job_is_claimed_by_one,
+            a_worker_that_was_replaced_writes_nothing, a_lease_that_ran_out_is_good_until_somebody_takes_over,
+            progress_is_told_and_never_falls, a_job_that_was_let_go_rests, a_new_process_disowns_those_before_it,
+        ]);
+        conformance!(@ $fresh, export_pins: [
+            every_attempt_sees_the_same, what_a_job_sees_stays_until_it_ends, what_two_jobs_see_stays_for_both,
+            only_what_a_job_may_need_is_held, rows_that_are_handed_over_are_fixed_once,
+        ]);
+        conformance!(@ $fresh, export_ends: [
+            parts_are_kept_in_order, a_job_becomes_ready_as_a_whole, an_end_that_fails_changes_nothing,
+            a_job_that_failed_says_why, a_cancelled_job_stays_cancelled, files_expire_once,
+            no_change_is_made_that_the_table_does_not_know, a_removed_job_leaves_its_parts_to_be_erased,
+            leftovers_are_named_until_they_are_forgotten, jobs_are_forgotten_when_nothing_is_left_of_them,
+            everything_of_a_tenant_ends, a_job_that_ended_answers_its_repeated_request,
+        ]);
+        conformance!(@ $fresh, notifications: [
+            notices_are_due_at_once_and_come_back_whole, a_notice_rests_after_a_failed_attempt,
+            what_was_told_is_forgotten,
+        ]);
         conformance!(@ $fresh, audit_log: [
             entries_form_a_chain_per_tenant, many_writers_leave_no_gap_in_any_chain, pages_show_what_was_asked_for,
             a_later_place_has_no_earlier_time_unless_the_clock_was_set_back,
             checkpoints_cover_what_they_sign, the_beginning_of_a_chain_is_forgotten, a_long_beginning_is_forgotten,
             a_clock_that_ran_ahead_keeps_nothing_for_ever, what_is_done_to_another_tenant_is_told_at_home,
         ]);
-        conformance!(@ $fresh, signing_keys: [keys_come_back_oldest_first]);
+        conformance!(@ $fresh, signing_keys: [keys_come_back_oldest_first, a_removed_key_is_gone, what_somebody_does_to_keys_is_logged]);
         conformance!(@ $fresh, stored_bytes: [only_what_is_live_counts]);
     };
     (@ $fresh:path, $topic:ident: [$($promise:ident),+ $(,)?]) => {
