@@ -217,8 +217,15 @@ mod tests {
             .to_vec()
     }
 
+    fn files() -> Vec<JobFile> {
+        [(0, "cdr_2026-01-01_2026-01-31.csv.gz"), (u64::MAX, "manifest.jws"), (300, "")]
+            .map(|(n, name)| JobFile { name: name.to_owned(), bytes: n, rows: n / 7, sha256: [n as u8; 32] })
+            .to_vec()
+    }
+
     #[test]
     fn lists_come_back_as_they_went() {
+        assert_eq!(unpack_files(&pack_files(&files())), Ok(files()));
         assert_eq!(unpack_row_groups(&pack_row_groups(&groups())), Ok(groups()));
         assert_eq!(unpack_row_groups(&pack_row_groups(&[])), Ok(Vec::new()));
         assert_eq!(unpack_rollups(&pack_rollups(&rollups())), Ok(rollups()));
@@ -229,6 +236,8 @@ mod tests {
         let group = RowGroup { rows: 300, bytes: 5, ids: ([7; 16], [9; 16]) };
         let expected = [&[1, 1, 0xAC, 0x02, 5][..], &[7; 16], &[9; 16]].concat();
         assert_eq!(pack_row_groups(&[group]), expected);
+        let file = JobFile { name: "a".into(), bytes: 300, rows: 5, sha256: [7; 32] };
+        assert_eq!(pack_files(&[file]), [&[1, 1, 1, b'a', 0xAC, 0x02, 5][..], &[7; 32]].concat());
     }
 
     #[test]
@@ -236,6 +245,10 @@ mod tests {
         let packed = pack_rollups(&rollups());
         for length in 0..packed.len() {
             assert_eq!(unpack_rollups(&packed[..length]), Err(Unreadable::Damaged), "cut after {length}");
+        }
+        let packed_files = pack_files(&files());
+        for length in 0..packed_files.len() {
+            assert_eq!(unpack_files(&packed_files[..length]), Err(Unreadable::Damaged), "cut after {length}");
         }
         let longer = [packed.as_slice(), &[0]].concat();
         assert_eq!(unpack_rollups(&longer), Err(Unreadable::Damaged));

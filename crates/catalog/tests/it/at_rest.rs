@@ -1,5 +1,7 @@
 //! What lies on the disk: no secret in clear, nothing that opens under another key, no change of the log unseen.
 
+use crate::conformance::export_ends::{notice, ready};
+use crate::conformance::export_jobs::{job, lease, rich_job};
 use crate::conformance::export_manifests::manifest;
 use crate::conformance::sessions::{begin, session};
 use crate::conformance::users::{credentials, user};
@@ -11,9 +13,10 @@ use std::path::Path;
 use tollbook_catalog::SqliteCatalog;
 use tollbook_kit::fault::{Code, Fault};
 use tollbook_kit::secret::Secret;
+use tollbook_model::export_job::{Claim, ExportJob};
 use tollbook_model::ports::{
-    AuditLog, AuditScope, CredentialChange, ExportManifests, KeyPurpose, Sessions, SigningKeys, Sources,
-    StoredSigningKey, Tenants, Tokens, Users,
+    AuditLog, AuditScope, CredentialChange, ExportJobs, ExportManifests, KeyPurpose, Notifications, Sessions,
+    SigningKeys, Sources, StoredSigningKey, Tenants, Tokens, Users,
 };
 use tollbook_model::privacy::PseudonymKey;
 use tollbook_model::source::Source;
@@ -58,6 +61,17 @@ async fn plant(catalog: &SqliteCatalog) {
         SigningKeys::create(catalog, key, None).await.unwrap();
     }
     ExportManifests::keep(catalog, manifest(6, "acme", 0)).await.unwrap();
+    make_ready(catalog, rich_job(7, "acme")).await;
+}
+
+/// Takes the order, and ends the job with its files and a notice, but without parts.
+async fn make_ready(catalog: &SqliteCatalog, job: ExportJob) {
+    let (id, number) = (job.id, job.id.as_u128());
+    catalog.order(job, 100, None, entry("acme", "export.create")).await.unwrap();
+    let seen = Claim { job: id, generation: 0 };
+    let (claim, _) = catalog.claim(seen, lease(1, NOW_MS), NOW_MS).await.unwrap().unwrap();
+    let notices = vec![notice(number, number, "acme")];
+    assert!(catalog.end(claim, ready(i64::MAX), NOW_MS, notices).await.unwrap());
 }
 
 async fn catalog_create(catalog: &SqliteCatalog, tenant: Tenant) {
@@ -76,12 +90,25 @@ async fn no_secret_lies_in_clear() {
             assert!(!lies_in(folder.path(), &planted(number)), "secret {number}, {when}");
         }
         assert!(!lies_in(folder.path(), b"planted callback secret"), "{when}");
-        assert!(!lies_in(folder.path(), b"planted-manifest"), "{when}");
+        for planted in [
+            "planted-manifest",
+            "planted-filter",
+            "planted-password",
+            "planted-mail",
+            "planted-note",
+            "planted-job-manifest",
+            "planted-notice",
+        ] {
+            assert!(!lies_in(folder.path(), planted.as_bytes()), "{planted}, {when}");
+        }
         catalog.close().await;
     }
     let catalog = open(&path).await.unwrap();
     let acme = Tenants::find(&catalog, &tenant("acme")).await.unwrap().unwrap();
     assert_eq!(acme.newest_key().bytes().reveal(), &planted(2), "and yet they are there");
+    let ordered = ExportJobs::find(&catalog, id(7)).await.unwrap().unwrap();
+    assert_eq!(ordered.order.query.selection.filters[0].values, ["+44 20 planted-filter"]);
+    assert_eq!(catalog.due(NOW_MS, &[], 9).await.unwrap().len(), 1);
     let seeds = SigningKeys::list(&catalog).await.unwrap();
     assert_eq!(seeds.iter().map(|key| *key.seed.reveal()).collect::<Vec<_>>(), [planted(4), planted(5)]);
 }
@@ -121,7 +148,11 @@ async fn sealed_values(path: &Path) -> Vec<Vec<u8>> {
     let mut connection = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
     let values = sqlx::query_scalar(
         "SELECT sealed_key FROM pseudonym_keys UNION ALL SELECT sealed_callback_secret FROM tenants \
-         UNION ALL SELECT sealed_second_factor FROM users WHERE sealed_second_factor IS NOT NULL",
+         UNION ALL SELECT sealed_second_factor FROM users WHERE sealed_second_factor IS NOT NULL \
+         UNION ALL SELECT sealed_order FROM export_orders UNION ALL SELECT sealed_contacts FROM export_orders \
+         UNION ALL SELECT sealed_dialect_note FROM export_orders \
+         UNION ALL SELECT sealed_manifest FROM export_results \
+         UNION ALL SELECT sealed_content FROM notifications",
     )
     .fetch_all(&mut connection)
     .await
@@ -142,7 +173,7 @@ async fn erased_secrets_are_gone_even_from_whoever_has_the_sealing_key() {
         Users::create(&catalog, user, credentials(), entry("acme", "user.create")).await.unwrap();
     }
     let former = sealed_values(&path).await;
-    assert_eq!(former.len(), 4);
+    assert_eq!(former.len(), 9);
     assert!(former.iter().all(|value| lies_in(folder.path(), value)));
     assert!(catalog.erase(&tenant("acme"), entry("default", "tenant.erase")).await.unwrap());
     for value in &former {
@@ -205,6 +236,13 @@ async fn every_act(catalog: &SqliteCatalog) -> Vec<(&'static str, Result<(), Fau
     let globex = Tenant { name: tenant("globex"), ..tenant_with_secrets() };
     let admin = User { role: tollbook_model::access::Role::Admin, ..user(1, "acme", "planted-user") };
     let of_user = session(21, SessionHolder::User(id(1)));
+    let key = |kid: &str| StoredSigningKey {
+        purpose: KeyPurpose::DownloadLink,
+        kid: kid.to_owned(),
+        seed: Secret::new([9; 32]),
+        created_at_ms: 0,
+    };
+    let notices = || vec![notice(35, 35, "acme")];
     vec![
         ("tenant made", Tenants::create(catalog, globex, act()).await),
         ("tenant changed", Tenants::change(catalog, tenant_with_secrets(), act()).await.map(drop)),
@@ -219,6 +257,13 @@ async fn every_act(catalog: &SqliteCatalog) -> Vec<(&'static str, Result<(), Fau
         ("source made", catalog.put(&acme, source(2, "new"), act()).await.map(drop)),
         ("source changed", catalog.put(&acme, source(1, "pbx"), act()).await.map(drop)),
         ("source removed", Sources::remove(catalog, &acme, "pbx", act()).await.map(drop)),
+        ("job ordered", catalog.order(job(36, "acme"), 100, None, act()).await.map(drop)),
+        ("job renamed", catalog.rename(&acme, id(35), Some("x".into()), act()).await.map(drop)),
+        ("job cancelled", catalog.cancel(&acme, id(35), NOW_MS, notices(), act()).await.map(drop)),
+        ("files taken back", catalog.expire(&acme, id(7), Some(act())).await.map(drop)),
+        ("job removed", ExportJobs::remove(catalog, &acme, id(34), act()).await.map(drop)),
+        ("key made", SigningKeys::create(catalog, key("k2"), Some(act())).await),
+        ("key removed", SigningKeys::remove(catalog, key("k1").purpose, "k1", Some(act())).await.map(drop)),
     ]
 }
 
@@ -232,6 +277,11 @@ async fn dump(path: &Path) -> Vec<String> {
          UNION ALL SELECT json_array('user', hex(id), role, last_login_at_ms) FROM users \
          UNION ALL SELECT json_array('session', hex(id)) FROM sessions \
          UNION ALL SELECT json_array('source', hex(id), version) FROM sources \
+         UNION ALL SELECT json_array('job', hex(id), state, external_reference) FROM export_jobs \
+         UNION ALL SELECT json_array('order', hex(job)) FROM export_orders \
+         UNION ALL SELECT json_array('result', hex(job)) FROM export_results \
+         UNION ALL SELECT json_array('notice', hex(id)) FROM notifications \
+         UNION ALL SELECT json_array('signing key', purpose, kid) FROM signing_keys \
          UNION ALL SELECT json_array('entry', tenant, seq, hex(hash)) FROM audit_log \
          UNION ALL SELECT json_array('end', tenant, seq, hex(hash)) FROM audit_chains ORDER BY 1",
     )
@@ -262,6 +312,15 @@ async fn what_cannot_be_logged_is_not_done() {
         updated_at_ms: 0,
     };
     catalog.put(&tenant("acme"), source, entry("acme", "act")).await.unwrap();
+    make_ready(&catalog, job(34, "acme")).await;
+    catalog.order(job(35, "acme"), 100, None, entry("acme", "act")).await.unwrap();
+    let link_key = StoredSigningKey {
+        purpose: KeyPurpose::DownloadLink,
+        kid: String::from("k1"),
+        seed: Secret::new([8; 32]),
+        created_at_ms: 0,
+    };
+    SigningKeys::create(&catalog, link_key, None).await.unwrap();
 
     run_sql(
         &path,

@@ -1,15 +1,19 @@
 //! Prints how fast the catalog is on this machine; asserts nothing about it. Run with `--ignored --nocapture`.
 
-use crate::conformance::{batch, entry, id, part, rollup, scope, swap, tenant};
+use crate::conformance::export_jobs::{job, lease};
+use crate::conformance::tenants::with_keys;
+use crate::conformance::{NOW_MS, batch, entry, id, part, rollup, scope, swap, tenant};
 use crate::sqlite::open;
 use bytes::Bytes;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tollbook_kit::clock::{Clock, SystemClock};
 use tollbook_model::audit::AuditEntry;
+use tollbook_model::dataset::Dataset;
+use tollbook_model::export_job::{Claim, ExportJob, JobProgress};
 use tollbook_model::ports::{
-    AuditLog, AuditScope, BatchContent, Journal, Manifest, ManifestPart, NewBatch, NewPart, RowGroup,
-    StoredBytes,
+    AuditLog, AuditScope, BatchContent, ExportJobs, JobFilter, Journal, Manifest, ManifestPart, NewBatch,
+    NewPart, RowGroup, StoredBytes, Tenants,
 };
 use tollbook_model::time_range::TimeRange;
 use uuid::Uuid;
@@ -49,6 +53,63 @@ async fn audit_entries() {
     let start = clock.monotonic();
     let forgotten = catalog.forget_before(&tenant("acme"), i64::MAX).await.unwrap();
     report("entries forgotten", forgotten, clock.monotonic() - start);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement; run it by hand on an idle machine"]
+async fn export_jobs() {
+    const JOBS: u128 = 5_000;
+    let clock = SystemClock::new();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let catalog = open(&folder.path().join("control.db")).await.unwrap();
+    let acme = with_keys("acme", &[(1, 1)]);
+    Tenants::create(&catalog, acme, entry("acme", "tenant.create")).await.unwrap();
+    let start = clock.monotonic();
+    for number in 0..JOBS {
+        let job = ExportJob { created_at_ms: number as i64, ..job(number, "acme") };
+        catalog.order(job, u32::MAX, None, entry("acme", "export.create")).await.unwrap();
+    }
+    report("orders taken", JOBS as u64, clock.monotonic() - start);
+    let parts: Vec<NewPart> =
+        (0..10_000u128).map(|number| NewPart { part: part(number, 0, 1), rollups: vec![] }).collect();
+    assert!(catalog.replace(swap(&[], &[], parts, 0)).await.unwrap());
+
+    let start = clock.monotonic();
+    for _ in 0..20 {
+        assert_eq!(catalog.in_line().await.unwrap().len(), JOBS as usize);
+    }
+    report("looks at a line of 5,000", 20, clock.monotonic() - start);
+    let filter = JobFilter {
+        tenant: tenant("acme"),
+        datasets: vec![Dataset::Cdr],
+        states: Vec::new(),
+        dialects: Vec::new(),
+        created_from_ms: 0,
+        created_to_ms: i64::MAX,
+        behind: Some((JOBS as i64 / 2, id(0))),
+        limit: 50,
+    };
+    let start = clock.monotonic();
+    for _ in 0..20 {
+        assert_eq!(ExportJobs::list(&catalog, &filter).await.unwrap().len(), 50);
+    }
+    report("pages of 50 queued jobs of 5,000", 20, clock.monotonic() - start);
+    let seen = Claim { job: id(3), generation: 0 };
+    let (claim, _) = catalog.claim(seen, lease(1, NOW_MS), NOW_MS).await.unwrap().unwrap();
+    for what in ["pins of 10,000 parts", "the same asked again"] {
+        let start = clock.monotonic();
+        assert!(catalog.pin(claim, &scope("acme"), TimeRange::all(), 1).await.unwrap().is_some());
+        report(what, 1, clock.monotonic() - start);
+    }
+    let start = clock.monotonic();
+    for _ in 0..500 {
+        assert!(catalog.heartbeat(claim, lease(1, NOW_MS), JobProgress::default()).await.unwrap());
+    }
+    report("signs of life", 500, clock.monotonic() - start);
+    let start = clock.monotonic();
+    assert!(catalog.let_go(claim, None, true).await.unwrap());
+    assert_eq!(catalog.end_all(&tenant("acme"), 5).await.unwrap(), JOBS as u64);
+    report("jobs ended with their tenant", JOBS as u64, clock.monotonic() - start);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

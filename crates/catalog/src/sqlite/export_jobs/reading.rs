@@ -32,6 +32,15 @@ macro_rules! select_jobs {
     };
 }
 
+/// One stretch of the index by tenant and time, read backwards.
+const PAGE: &str = select_jobs!(
+    "WHERE j.tenant = $1 AND j.created_at_ms >= $2 AND (j.created_at_ms, j.id) < ($3, $4) \
+     AND j.dataset IN (SELECT value FROM json_each($5)) \
+     AND ($6 = '[]' OR j.state IN (SELECT value FROM json_each($6))) \
+     AND ($7 = '[]' OR j.dialect IN (SELECT value FROM json_each($7))) \
+     ORDER BY j.created_at_ms DESC, j.id DESC LIMIT $8"
+);
+
 /// The job of that id.
 pub(super) async fn find(
     connection: &mut SqliteConnection,
@@ -45,7 +54,7 @@ pub(super) async fn find(
     row.map(|row| job_from_row(sealer, &row)).transpose()
 }
 
-/// A page of jobs: one stretch of the index by tenant and time, read backwards.
+/// A page of jobs.
 pub(super) async fn list(
     connection: &mut SqliteConnection,
     sealer: &Sealer,
@@ -54,23 +63,17 @@ pub(super) async fn list(
     // A job before `created_to_ms` is one behind the least id of that moment.
     let end = (filter.created_to_ms, Uuid::nil());
     let behind = filter.behind.map_or(end, |behind| behind.min(end));
-    let rows = sqlx::query(select_jobs!(
-        "WHERE j.tenant = $1 AND j.created_at_ms >= $2 AND (j.created_at_ms, j.id) < ($3, $4) \
-         AND j.dataset IN (SELECT value FROM json_each($5)) \
-         AND ($6 = '[]' OR j.state IN (SELECT value FROM json_each($6))) \
-         AND ($7 = '[]' OR j.dialect IN (SELECT value FROM json_each($7))) \
-         ORDER BY j.created_at_ms DESC, j.id DESC LIMIT $8"
-    ))
-    .bind(filter.tenant.as_str())
-    .bind(filter.created_from_ms)
-    .bind(behind.0)
-    .bind(stored::id_column(&behind.1))
-    .bind(words(filter.datasets.iter().map(|dataset| dataset.name())))
-    .bind(words(filter.states.iter().map(|state| state.name())))
-    .bind(words(filter.dialects.iter().map(String::as_str)))
-    .bind(i64::try_from(filter.limit).unwrap_or(i64::MAX))
-    .fetch_all(connection)
-    .await?;
+    let rows = sqlx::query(PAGE)
+        .bind(filter.tenant.as_str())
+        .bind(filter.created_from_ms)
+        .bind(behind.0)
+        .bind(stored::id_column(&behind.1))
+        .bind(words(filter.datasets.iter().map(|dataset| dataset.name())))
+        .bind(words(filter.states.iter().map(|state| state.name())))
+        .bind(words(filter.dialects.iter().map(String::as_str)))
+        .bind(i64::try_from(filter.limit).unwrap_or(i64::MAX))
+        .fetch_all(connection)
+        .await?;
     rows.iter().map(|row| job_from_row(sealer, row)).collect()
 }
 
@@ -184,4 +187,34 @@ fn error(row: &SqliteRow) -> Result<Option<JobError>, sqlx::Error> {
 
 fn optional_count(row: &SqliteRow, column: &str) -> Result<Option<u64>, sqlx::Error> {
     row.try_get::<Option<i64>, _>(column)?.map(stored::count).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::{AssertSqlSafe, ConnectOptions};
+
+    #[tokio::test]
+    async fn a_page_is_read_in_order_from_the_index() {
+        let mut connection = sqlx::sqlite::SqliteConnectOptions::new().connect().await.unwrap();
+        for step in [
+            include_str!("../../../migrations/sqlite/0001_journal_and_manifest.sql"),
+            include_str!("../../../migrations/sqlite/0005_export_jobs.sql"),
+        ] {
+            sqlx::raw_sql(step).execute(&mut connection).await.unwrap();
+        }
+        let plan: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {PAGE}")))
+                .fetch_all(&mut connection)
+                .await
+                .unwrap();
+        let plan: Vec<String> = plan.into_iter().map(|(.., step)| step).collect();
+        let plan = plan.join("\n");
+        assert!(
+            plan.contains("SEARCH j USING INDEX export_jobs_of_tenant (tenant=? AND created_at_ms>?"),
+            "{plan}"
+        );
+        assert!(plan.contains("export_jobs_queued (tenant=? AND (created_at_ms,id)<"), "{plan}");
+        assert!(!plan.contains("TEMP B-TREE") && !plan.contains("SCAN j\n"), "{plan}");
+    }
 }
