@@ -1,15 +1,16 @@
-//! A service seen from the command line: questions, records that are sent until they are taken, and refusals as faults.
+//! A service seen from the command line: questions, orders and records that are sent until they are taken, replies that
+//! are read as they come, and refusals as faults.
 
 use crate::command_line::ServerFlags;
 use crate::terminal::complain;
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderName, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
-use tollbook_connect::client::{ApiClient, ApiReply};
+use tollbook_connect::client::{ApiClient, ApiReply, ApiRequest, OpenReply};
 use tollbook_kit::fault::{Code, Fault};
 use tollbook_kit::retry;
 use tollbook_kit::secret::Secret;
@@ -18,6 +19,8 @@ use tollbook_kit::secret::Secret;
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// Type of every body of records: the source knows what is in it.
 const RECORDS_TYPE: &str = "application/octet-stream";
+/// Names an order, so that it may be sent twice and is carried out once.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Said of an answer that no Tollbook gives.
 pub(crate) const NOT_OURS: &str =
     "the answer does not come from Tollbook; check the address, also whether it begins with http or https";
@@ -72,7 +75,25 @@ impl Remote {
     /// # Errors
     /// As [`Remote::ask`].
     pub(crate) async fn look_up(&self, path: &str) -> Result<Value, Fault> {
-        json_of(&self.persist(Method::GET, path, None, Bytes::new(), |line| line).await?)
+        json_of(&self.fetch(ApiRequest::new(Method::GET, path)).await?)
+    }
+
+    /// Fetches something small that may be asked for twice; as patient as [`Remote::send_records`].
+    ///
+    /// # Errors
+    /// As [`Remote::ask`].
+    pub(crate) async fn fetch(&self, request: ApiRequest) -> Result<Bytes, Fault> {
+        self.persist(request, |line| line).await
+    }
+
+    /// Orders something under a key of its own: however often the order is sent, it is carried out once. As patient as
+    /// [`Remote::send_records`].
+    ///
+    /// # Errors
+    /// As [`Remote::ask`].
+    pub(crate) async fn order(&self, path: &str, key: &str, body: &Value) -> Result<Value, Fault> {
+        let request = ApiRequest::new(Method::POST, path).with_header(IDEMPOTENCY_KEY, key);
+        json_of(&self.fetch(request.with_body("application/json", body.to_string())).await?)
     }
 
     /// Sends records until an answer other than "later" comes, or the schedule is used up: records may be sent twice,
@@ -95,34 +116,53 @@ impl Remote {
         body: Bytes,
         in_file: impl Fn(u64) -> u64,
     ) -> Result<Bytes, Fault> {
-        self.persist(Method::POST, path, Some(RECORDS_TYPE), body, in_file).await
+        self.persist(ApiRequest::new(Method::POST, path).with_body(RECORDS_TYPE, body), in_file).await
     }
 
     /// Tries again by the schedule, and says so each time.
-    async fn persist(
-        &self,
-        method: Method,
-        path: &str,
-        content_type: Option<&str>,
-        body: Bytes,
-        in_file: impl Fn(u64) -> u64,
-    ) -> Result<Bytes, Fault> {
+    async fn persist(&self, request: ApiRequest, in_file: impl Fn(u64) -> u64) -> Result<Bytes, Fault> {
         let mut failed = 0;
         loop {
-            let outcome = self.client.send(method.clone(), path, content_type, body.clone()).await;
-            let (fault, asked_wait) = match outcome {
+            let outcome = match self.client.open(request.clone()).await {
+                Ok(open) => open.whole().await,
+                Err(fault) => Err(fault),
+            };
+            let fault = match outcome {
                 Ok(reply) if reply.is_success() => return Ok(reply.body),
-                Ok(reply) if reply.is_temporary() => (refusal(&reply, &in_file), reply.retry_after),
-                Ok(reply) => return Err(refusal(&reply, &in_file)),
-                Err(fault) if matches!(fault.code(), Code::Unavailable | Code::Timeout) => (fault, None),
-                Err(fault) => return Err(fault),
+                Ok(reply) => refusal(&reply, &in_file),
+                Err(fault) => fault,
             };
             failed += 1;
-            let Some(wait) = retry::CLIENT.wait_after(failed) else { return Err(fault) };
-            let wait = asked_wait.unwrap_or(Duration::ZERO).max(wait);
-            (self.notice)(&format!("{}; trying again in {wait:?}", fault.message()));
-            tokio::time::sleep(wait).await;
+            self.rest_after(failed, fault).await?;
         }
+    }
+
+    /// Rests after `failed` failed attempts at something that may be tried again, and says so.
+    ///
+    /// # Errors
+    /// The fault itself, when trying again is of no use or the schedule is used up.
+    pub(crate) async fn rest_after(&self, failed: usize, fault: Fault) -> Result<(), Fault> {
+        // What is refused for now has a wait, be it of no length; what broke off is worth another try as well.
+        let is_temporary =
+            fault.retry_after().is_some() || matches!(fault.code(), Code::Unavailable | Code::Timeout);
+        let wait = retry::CLIENT.wait_after(failed).filter(|_| is_temporary);
+        let Some(wait) = wait else { return Err(fault) };
+        let wait = fault.retry_after().unwrap_or(Duration::ZERO).max(wait);
+        (self.notice)(&format!("{}; trying again in {wait:?}", fault.message()));
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    /// Asks once for something whose body is read as it comes.
+    ///
+    /// # Errors
+    /// `unavailable` or `timeout` when no answer came; a refusal of the service, with its own words.
+    pub(crate) async fn open(&self, request: ApiRequest) -> Result<OpenReply, Fault> {
+        let open = self.client.open(request).await?;
+        if (200..300).contains(&open.status()) {
+            return Ok(open);
+        }
+        Err(refusal(&open.whole().await?, |line| line))
     }
 
     /// Fetches an answer of any size into a file.
@@ -189,10 +229,13 @@ fn refusal(reply: &ApiReply, in_file: impl Fn(u64) -> u64) -> Fault {
         401 => Code::Unauthenticated,
         403 => Code::Forbidden,
         404 => Code::NotFound,
+        410 => Code::Gone,
+        501 | 505 => Code::Invalid,
         status if status >= 500 => Code::Unavailable,
         _ => Code::Invalid,
     };
-    Fault::new(code, text)
+    let fault = Fault::new(code, text);
+    if reply.is_temporary() { fault.with_retry_after(reply.retry_after.unwrap_or_default()) } else { fault }
 }
 
 #[cfg(test)]
@@ -222,5 +265,10 @@ mod tests {
         let text = "the server refused with status 400: line 102: is bad\n  line 103: is bad\n  \
                     body: 2 of 9 rows are wrong";
         assert_eq!((fault.code(), fault.message()), (Code::Invalid, text));
+
+        for (status, is_temporary) in [(403, false), (410, false), (429, true), (501, false), (507, true)] {
+            let fault = refusal(&ApiReply { status, ..reply.clone() }, |line| line);
+            assert_eq!(fault.retry_after().is_some(), is_temporary, "{status}");
+        }
     }
 }

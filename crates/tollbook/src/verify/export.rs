@@ -29,6 +29,21 @@ pub(super) fn verify(
     keys: &JwsKeys,
     say: &mut dyn FnMut(&str),
 ) -> Result<(), NotVerified> {
+    let manifest = genuine(path, jws, keys)?;
+    let ExportManifest { tenant, dataset, export_id, created_at, .. } = &manifest;
+    say(&format!(
+        "{}: genuine manifest of tenant {tenant}, {dataset} export {export_id}, {created_at}",
+        path.display()
+    ));
+    let files = in_order(path, files, &manifest)?;
+    contents(path, &manifest, &files, keys, say)
+}
+
+/// What the manifest says, if one of the keys signed it and it is one.
+///
+/// # Errors
+/// A mismatch when it is not genuine; wrong use when it is of a version of later times.
+pub(super) fn genuine(path: &Path, jws: &str, keys: &JwsKeys) -> Result<ExportManifest, NotVerified> {
     let payload = keys.verify(jws, MANIFEST_TYPE);
     let payload = payload.map_err(|why| mismatch(path, &format!("the manifest {why}")))?;
     let manifest: Option<ExportManifest> = serde_json::from_slice(&payload).ok();
@@ -41,15 +56,24 @@ pub(super) fn verify(
         let what = format!("is of version {}; get a newer tollbook", manifest.manifest_version);
         return Err(wrong_use(path, &what));
     }
-    let ExportManifest { tenant, dataset, export_id, created_at, .. } = &manifest;
-    say(&format!(
-        "{}: genuine manifest of tenant {tenant}, {dataset} export {export_id}, {created_at}",
-        path.display()
-    ));
+    Ok(manifest)
+}
+
+/// Reads the files, each with what the manifest says of it and in its order: is everything as it was signed?
+///
+/// # Errors
+/// As [`verify`].
+pub(super) fn contents(
+    path: &Path,
+    manifest: &ExportManifest,
+    files: &[(&Path, &ManifestFile)],
+    keys: &JwsKeys,
+    say: &mut dyn FnMut(&str),
+) -> Result<(), NotVerified> {
     let format = ExportFormat::from_name(&manifest.format)
         .ok_or_else(|| mismatch(path, "the manifest names a format that there is not"))?;
     let mut records = Records::new(keys);
-    for (file, said) in in_order(path, files, &manifest)? {
+    for (file, said) in files {
         read(file, said, format, &mut records, say)?;
     }
     if let Some(merkle) = &manifest.merkle
