@@ -1,6 +1,8 @@
 //! The command line: subcommands and their flags. Those of verbs that ask a service stand with the verb.
 
-use crate::verbs::{SettingsFlags, SourceFlags, TenantFlags, TokenFlags, UserFlags};
+use crate::export::ExportFlags;
+use crate::jobs::JobsFlags;
+use crate::verbs::{LinkKeyFlags, SettingsFlags, SourceFlags, TenantFlags, TokenFlags, UserFlags};
 use crate::verify::VerifyFlags;
 use clap::{Args, Parser, Subcommand};
 use std::convert::Infallible;
@@ -31,6 +33,10 @@ pub(crate) enum Command {
     Demo(ServeFlags),
     /// Send files of a PBX to a service.
     Ingest(IngestFlags),
+    /// Export records of a service into a file, as a job or directly, and verify it.
+    Export(Box<ExportFlags>),
+    /// See, wait for, end or fetch the export jobs of a service.
+    Jobs(JobsFlags),
     /// Set up, list or remove the sources of a service.
     Source(SourceFlags),
     /// Make, list or revoke API tokens.
@@ -41,6 +47,8 @@ pub(crate) enum Command {
     Tenant(TenantFlags),
     /// See or change the settings of the own tenant.
     Settings(SettingsFlags),
+    /// List, rotate or remove the keys that sign download links.
+    LinkKey(LinkKeyFlags),
     /// Are exported files those that were signed, or is an exported audit log whole?
     Verify(VerifyFlags),
     /// Look at the settings of this machine's service.

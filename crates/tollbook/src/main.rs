@@ -6,7 +6,9 @@ mod assemble;
 mod command_line;
 mod config;
 mod demo;
+mod export;
 mod ingest;
+mod jobs;
 mod remote;
 mod serve;
 mod source_files;
@@ -45,11 +47,15 @@ fn start(line: CommandLine) -> Result<ExitCode, Fault> {
         Command::Serve(flags) => run_service(&layers(flags.settings()), serve),
         Command::Demo(flags) => run_service(&layers(demo::settings(&flags)), demo::run),
         Command::Ingest(flags) => run_client(ingest::run(flags)),
+        // Their codes tell how the job ended.
+        Command::Export(flags) => return run_client(export::run(*flags)),
+        Command::Jobs(flags) => return run_client(jobs::run(flags)),
         Command::Source(flags) => run_client(verbs::source(flags)),
         Command::Token(flags) => run_client(verbs::token(flags)),
         Command::User(flags) => run_client(verbs::user(flags)),
         Command::Tenant(flags) => run_client(verbs::tenant(flags)),
         Command::Settings(flags) => run_client(verbs::settings(flags)),
+        Command::LinkKey(flags) => run_client(verbs::link_key(flags)),
         Command::Config(flags) => {
             let ConfigCommand::Show(flags) = flags.command;
             terminal::say(config::shown(&layers(flags.settings()))?.trim_end());
@@ -91,12 +97,12 @@ where
 }
 
 /// Runs a client of a service.
-fn run_client(command: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
+fn run_client<Done>(command: impl Future<Output = Result<Done, Fault>>) -> Result<Done, Fault> {
     telemetry::start(LogFormat::Text, "warn")?;
     run(command)
 }
 
-fn run(command: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
+fn run<Done>(command: impl Future<Output = Result<Done, Fault>>) -> Result<Done, Fault> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().fault("starting the runtime")?;
     runtime.block_on(command)

@@ -4,6 +4,7 @@
 //! come from files, the environment or the terminal, never from the command line, which everybody on a machine sees.
 
 mod assignments;
+mod link_key;
 mod secrets;
 mod settings;
 pub(crate) mod source;
@@ -11,6 +12,7 @@ mod tenant;
 mod token;
 mod user;
 
+pub(crate) use link_key::{LinkKeyFlags, run as link_key};
 pub(crate) use settings::{SettingsFlags, run as settings};
 pub(crate) use source::{SourceFlags, run as source};
 pub(crate) use tenant::{TenantFlags, run as tenant};
@@ -21,7 +23,7 @@ use crate::terminal::say;
 use serde_json::Value;
 
 /// A member of an object as a cell of a table; `-` when it is absent, null or an empty list.
-fn cell(object: &Value, member: &str) -> String {
+pub(crate) fn cell(object: &Value, member: &str) -> String {
     match &object[member] {
         Value::Null => "-".into(),
         Value::String(text) => text.clone(),
@@ -37,16 +39,16 @@ fn text_of(value: &Value) -> String {
 }
 
 /// The objects of a list.
-fn items(list: &Value) -> &[Value] {
+pub(crate) fn items(list: &Value) -> &[Value] {
     list["items"].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-fn say_json(answer: &Value) {
+pub(crate) fn say_json(answer: &Value) {
     say(&format!("{answer:#}"));
 }
 
 /// Prints an object as `name = value` lines; members of inner objects get the path as their name, as `set` takes them.
-fn say_members(object: &Value, path: &str) {
+pub(crate) fn say_members(object: &Value, path: &str) {
     for (name, value) in object.as_object().into_iter().flatten() {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         match value {
