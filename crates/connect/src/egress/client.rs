@@ -214,6 +214,9 @@ impl EgressClient {
             let connecting = TcpStream::connect((canonical(address), url.port()));
             match tokio::time::timeout(share, connecting).await {
                 Ok(Ok(stream)) => {
+                    let ends = stream.local_addr().and_then(|own| Ok((own, stream.peer_addr()?)));
+                    let (own, peer) = ends.map_err(|error| unreachable().with_source(error))?;
+                    self.policy.judge_ends(url, own.ip(), peer.ip())?;
                     // Only latency would suffer without it.
                     let _ = stream.set_nodelay(true);
                     return Ok(stream);

@@ -6,23 +6,32 @@
 
 use super::addresses::{canonical, is_public};
 use super::checked_url::CheckedUrl;
+use super::ports::is_for_http;
 use super::target::AllowedTarget;
 use std::net::IpAddr;
 use tollbook_kit::fault::Fault;
 
 const PLAIN_HTTP: &str = "must be https: plain http is only for hosts that the operator has allowed";
 const NOT_PUBLIC: &str = "must lead to a public host: ask the operator to allow any other (egress.allow)";
+const OURSELVES: &str =
+    "must lead to another service than this one: ask the operator to allow it (egress.allow)";
+const NO_PORT_OF_HTTP: &str = "must use a port of HTTP: ask the operator to allow its host (egress.allow)";
 
-/// Ends of names that are never public (RFC 6761, RFC 6762, RFC 8375, and ICANN's choice of `internal`).
-const PRIVATE_ENDS: [&str; 4] = [".localhost", ".local", ".internal", ".home.arpa"];
+/// Ends of names that are never public (RFC 6761, RFC 6762, RFC 7686, RFC 8375, ICANN's choice of `internal`, and what
+/// systems call themselves).
+const PRIVATE_ENDS: [&str; 6] = [".localhost", ".local", ".internal", ".home.arpa", ".localdomain", ".onion"];
 
-/// Whom outgoing calls may reach: public hosts over https, and what the operator has listed.
+/// Whom outgoing calls may reach: public hosts over https at ports of HTTP, but not this service itself; and what the operator
+/// has listed, at any port.
 #[derive(Debug, Clone, Default)]
 pub struct EgressPolicy {
     /// Hosts and networks that may be reached though they are not public.
     pub allow: Vec<AllowedTarget>,
     /// Is plain http permitted to those that are listed? To others it never is.
     pub allow_http: bool,
+    /// Names and addresses that this service is known by, in lower case and without brackets. The addresses of the machine
+    /// are known without being named here.
+    pub own_hosts: Vec<String>,
 }
 
 impl EgressPolicy {
@@ -32,7 +41,16 @@ impl EgressPolicy {
     /// `invalid`, parameter `url`: it is none, could be read in two ways, or leads where nobody may call.
     pub fn judge(&self, url: &str) -> Result<CheckedUrl, Fault> {
         let checked = CheckedUrl::read(url).map_err(|reason| Fault::parameter("url", reason))?;
-        if self.may_lead_somewhere(&checked) { Ok(checked) } else { Err(refusal(&checked)) }
+        if !self.may_lead_somewhere(&checked) {
+            return Err(refusal(&checked));
+        }
+        // A name that is not listed may still turn out to be in a network that is.
+        let listed = self.lists_name(&checked)
+            || checked.address().map_or(self.lists_networks(), |address| self.lists_address(address));
+        if !listed {
+            self.judge_unlisted(&checked)?;
+        }
+        Ok(checked)
     }
 
     /// Judges an address that is about to be connected to for a URL.
@@ -40,9 +58,44 @@ impl EgressPolicy {
     /// # Errors
     /// `invalid`, parameter `url`: the address may not be reached for this URL.
     pub fn judge_address(&self, url: &CheckedUrl, address: IpAddr) -> Result<(), Fault> {
-        let listed = self.lists_name(url) || self.lists_address(address);
+        let listed = self.lists(url, address);
         let permitted = if url.is_https() { listed || is_public(address) } else { listed && self.allow_http };
-        if permitted { Ok(()) } else { Err(refusal(url)) }
+        match permitted {
+            false => Err(refusal(url)),
+            true if listed => Ok(()),
+            true if self.is_own(&canonical(address).to_string()) => Err(Fault::parameter("url", OURSELVES)),
+            true => self.judge_unlisted(url),
+        }
+    }
+
+    /// Judges a connection before anything is sent on it, by the addresses of both its ends: whoever calls an address of his
+    /// own machine calls from that address.
+    ///
+    /// # Errors
+    /// `invalid`, parameter `url`: it leads back to this machine, and that is not listed.
+    pub(super) fn judge_ends(&self, url: &CheckedUrl, own: IpAddr, peer: IpAddr) -> Result<(), Fault> {
+        let ours = canonical(own) == canonical(peer) && !self.lists(url, peer);
+        if ours { Err(Fault::parameter("url", OURSELVES)) } else { Ok(()) }
+    }
+
+    /// What holds for hosts that are not listed, whatever their addresses.
+    fn judge_unlisted(&self, url: &CheckedUrl) -> Result<(), Fault> {
+        if self.is_own(url.host().trim_start_matches('[').trim_end_matches(']')) {
+            return Err(Fault::parameter("url", OURSELVES));
+        }
+        if is_for_http(url.port()) { Ok(()) } else { Err(Fault::parameter("url", NO_PORT_OF_HTTP)) }
+    }
+
+    fn is_own(&self, host: &str) -> bool {
+        self.own_hosts.iter().any(|own| own == host)
+    }
+
+    fn lists(&self, url: &CheckedUrl, address: IpAddr) -> bool {
+        self.lists_name(url) || self.lists_address(address)
+    }
+
+    fn lists_networks(&self) -> bool {
+        self.allow.iter().any(|target| matches!(target, AllowedTarget::Network(_)))
     }
 
     /// Can any address that its host may have be permitted? Plain http to a name must be listed by that name, except
@@ -51,9 +104,8 @@ impl EgressPolicy {
         if let Some(address) = url.address() {
             return self.judge_address(url, address).is_ok();
         }
-        let has_networks = self.allow.iter().any(|target| matches!(target, AllowedTarget::Network(_)));
         let is_private = url.name().is_none_or(is_private_name);
-        let found_when_resolved = if is_private { has_networks } else { url.is_https() };
+        let found_when_resolved = if is_private { self.lists_networks() } else { url.is_https() };
         (self.lists_name(url) || found_when_resolved) && (url.is_https() || self.allow_http)
     }
 
@@ -86,7 +138,8 @@ mod tests {
     use super::*;
 
     fn policy(allow: &[&str], allow_http: bool) -> EgressPolicy {
-        EgressPolicy { allow: allow.iter().map(|text| text.parse().unwrap()).collect(), allow_http }
+        let allow = allow.iter().map(|text| text.parse().unwrap()).collect();
+        EgressPolicy { allow, allow_http, own_hosts: Vec::new() }
     }
 
     #[track_caller]
@@ -182,6 +235,52 @@ mod tests {
         assert!(policy.judge_address(&url, "127.0.0.1".parse().unwrap()).is_ok());
         assert!(policy.judge_address(&url, "8.8.8.8".parse().unwrap()).is_err());
         assert!(EgressPolicy::default().judge_address(&url, "127.0.0.1".parse().unwrap()).is_err());
+    }
+
+    #[test]
+    fn hosts_that_are_not_listed_are_called_at_ports_of_http() {
+        let policy = policy(&["keycloak.lan", "10.20.0.0/16"], false);
+        assert_judged(&policy, &["https://hooks.example.com:8443/", "https://8.8.8.8:444/"], true);
+        assert_judged(&policy, &["https://keycloak.lan:22/", "https://10.20.0.1:25/"], true);
+        assert_judged(&policy, &["https://8.8.8.8:22/", "https://[2606:4700::1]:25/"], false);
+        let by_default = EgressPolicy::default();
+        assert_judged(
+            &by_default,
+            &["https://hooks.example.com:25/", "https://hooks.example.com:6379/"],
+            false,
+        );
+        // With listed networks only its address tells whether a name is listed.
+        let url = policy.judge("https://hooks.example.com:25/").unwrap();
+        assert!(policy.judge_address(&url, "10.20.0.1".parse().unwrap()).is_ok());
+        assert!(policy.judge_address(&url, "8.8.8.8".parse().unwrap()).is_err());
+    }
+
+    #[test]
+    fn the_service_does_not_call_itself_unless_it_is_listed() {
+        let own_hosts = ["cdr.example.net", "8.8.4.4", "2001:4860:4860::8844"].map(str::to_owned).to_vec();
+        let policy = EgressPolicy { own_hosts: own_hosts.clone(), ..EgressPolicy::default() };
+        let ours = [
+            "https://cdr.example.net/",
+            "https://CDR.Example.NET:8443/api",
+            "https://8.8.4.4/",
+            "https://[::ffff:8.8.4.4]/",
+            "https://[2001:4860:4860:0::8844]:9000/",
+        ];
+        assert_judged(&policy, &ours, false);
+        assert_judged(&policy, &["https://sub.cdr.example.net/", "https://8.8.8.8/"], true);
+        let url = policy.judge("https://other.example.net/").unwrap();
+        for (address, wanted) in [("8.8.8.8", true), ("8.8.4.4", false), ("::ffff:8.8.4.4", false)] {
+            assert_eq!(policy.judge_address(&url, address.parse().unwrap()).is_ok(), wanted, "{address}");
+        }
+        let [one, other]: [IpAddr; 2] = ["8.8.8.8", "9.9.9.9"].map(|text| text.parse().unwrap());
+        assert!(policy.judge_ends(&url, one, other).is_ok());
+        assert!(policy.judge_ends(&url, one, one).is_err(), "whoever answers is this machine");
+        assert!(policy.judge_ends(&url, one, "::ffff:8.8.8.8".parse().unwrap()).is_err());
+
+        let allow = vec!["cdr.example.net".parse().unwrap(), "8.8.4.0/24".parse().unwrap()];
+        let listed = EgressPolicy { allow, own_hosts, ..EgressPolicy::default() };
+        assert_judged(&listed, &ours[..4], true);
+        assert!(listed.judge_ends(&url, "8.8.4.9".parse().unwrap(), "8.8.4.9".parse().unwrap()).is_ok());
     }
 
     #[test]

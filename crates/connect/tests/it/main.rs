@@ -6,6 +6,7 @@ mod asterisk;
 mod collected;
 mod delimited;
 mod egress;
+mod egress_spellings;
 mod freeswitch;
 mod hostile;
 mod issuer;
