@@ -2,39 +2,60 @@
 
 use crate::completeness::Digester;
 use crate::contents::{Contents, Footers, StoredContents};
+use crate::file_writer::StreamedFile;
 use crate::output::{Job, Output};
+use crate::part_state::{Kept, damaged};
+use crate::part_writer::{PartSize, PartWriter, PartsOf};
 use crate::pipeline::{self, Source, Width};
-use crate::plan::plan;
-use crate::predicate::Predicate;
-use crate::rows::{Next, Rows};
-use crate::{estimate, given, kpis};
-use arrow_array::RecordBatch;
+use crate::stretches::{Stretch, stretches};
+use crate::{estimate, given, kpis, stored};
 use async_trait::async_trait;
 use futures::channel::oneshot;
 use futures::stream::StreamExt;
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 use tollbook_kit::clock::Clock;
 use tollbook_kit::fault::{Fault, ResultExt};
 use tollbook_kit::supervise::StopToken;
 use tollbook_model::dataset::Dataset;
-use tollbook_model::export::{Estimate, ExportRequest};
+use tollbook_model::export::{Estimate, ExportCounters, ExportRequest};
+use tollbook_model::export_job::ExportPart;
+use tollbook_model::format::ExportFormat;
 use tollbook_model::ports::{
-    CompletenessStream, DataPlane, ExportRows, ExportStream, Manifest, Rollup, Snapshot, SnapshotScope,
+    CompletenessStream, DataPlane, ExportParts, ExportRows, ExportStream, Manifest, Rollup, Snapshot,
+    SnapshotScope,
 };
+use tollbook_store::artifacts::PartStore;
 use tollbook_store::lake::snapshots::SnapshotReader;
+
+/// Of Parquet with filters a stretch is so many times longer: each ends a row group, and most of its records do not pass.
+const FILTERED_PARQUET: u64 = 8;
 
 /// How exports use the machine.
 #[derive(Debug, Clone, Copy)]
 pub struct EngineConfig {
     /// Threads that encode one export; at least 1.
     pub workers: usize,
+    /// Stored records of a stretch of time, about, behind which an export that is written in parts can be gone on with.
+    /// 250,000: a second's work.
+    pub stretch_records: u64,
+    /// A part ends with the stretch in which it has this size. 8 MiB.
+    pub part_bytes: u64,
+    /// Or is of this age. 5 s.
+    pub part_time: Duration,
 }
 
 impl Default for EngineConfig {
     /// As many as the machine has processors, at most 8.
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { workers: processors.min(8) }
+        Self {
+            workers: processors.min(8),
+            stretch_records: 250_000,
+            part_bytes: 8 << 20,
+            part_time: Duration::from_secs(5),
+        }
     }
 }
 
@@ -43,19 +64,21 @@ pub struct Engine {
     snapshots: SnapshotReader,
     manifest: Arc<dyn Manifest>,
     footers: Arc<Footers>,
+    parts: PartStore,
     clock: Arc<dyn Clock>,
     config: EngineConfig,
 }
 
 impl Engine {
-    /// An engine over a store.
+    /// An engine over a store, which writes parts of exports to `parts`.
     pub fn new(
         snapshots: SnapshotReader,
         manifest: Arc<dyn Manifest>,
+        parts: PartStore,
         clock: Arc<dyn Clock>,
         config: EngineConfig,
     ) -> Self {
-        Self { snapshots, manifest, footers: Arc::new(Footers::default()), clock, config }
+        Self { snapshots, manifest, footers: Arc::new(Footers::default()), parts, clock, config }
     }
 
     fn width(&self, output: &Output) -> Width {
@@ -63,9 +86,17 @@ impl Engine {
         Width { workers, window: workers + output.results_ahead() }
     }
 
-    async fn pin(&self, request: &ExportRequest) -> Result<(Arc<dyn Contents>, Snapshot), Fault> {
+    /// What journal and lake hold of the request: now, or as it was pinned for a job.
+    async fn pin(
+        &self,
+        request: &ExportRequest,
+        rows: ExportRows,
+    ) -> Result<(Arc<dyn Contents>, Snapshot), Fault> {
         let scope = SnapshotScope { tenant: request.tenant.clone(), dataset: Dataset::Cdr };
-        let pinned = self.snapshots.pin(&scope, request.selection.range).await?;
+        let pinned = match rows {
+            ExportRows::Pinned(snapshot) => self.snapshots.held(&scope, *snapshot),
+            _ => self.snapshots.pin(&scope, request.selection.range).await?,
+        };
         let snapshot = Snapshot::clone(&pinned);
         let runtime = tokio::runtime::Handle::current();
         let contents = StoredContents { snapshot: pinned, footers: Arc::clone(&self.footers), runtime };
@@ -86,14 +117,15 @@ impl Engine {
         output: &Output,
         stop: &StopToken,
     ) -> Result<(u64, Source<Job>), Fault> {
-        let at_once = output.rows_at_once();
+        let pieces = output.pieces();
+        let at_once = pieces.rows_at_once;
         Ok(match (request.selection.dataset, rows) {
-            (Dataset::Cdr, ExportRows::Stored) => {
-                let (contents, snapshot) = self.pin(request).await?;
-                (snapshot.watermark, stored_jobs(contents, &snapshot, request, output))
+            (Dataset::Cdr, sight @ (ExportRows::Stored | ExportRows::Pinned(_))) => {
+                let (contents, snapshot) = self.pin(request, sight).await?;
+                (snapshot.watermark, stored::jobs(contents, &snapshot, request, pieces))
             }
-            (Dataset::Kpis, ExportRows::Stored) => {
-                let (contents, snapshot) = self.pin(request).await?;
+            (Dataset::Kpis, sight @ (ExportRows::Stored | ExportRows::Pinned(_))) => {
+                let (contents, snapshot) = self.pin(request, sight).await?;
                 let rollups = self.settled_rollups(&snapshot).await?;
                 let selection = request.selection.clone();
                 let watermark = snapshot.watermark;
@@ -112,6 +144,83 @@ impl Engine {
             }
         })
     }
+
+    /// The pieces of work that are left behind what is kept, and the stretches that they are of. Tells how much there is to
+    /// do in all, and how much of it is done.
+    async fn stretched_source(
+        &self,
+        request: &ExportRequest,
+        rows: ExportRows,
+        kept: Option<&Kept>,
+        output: &Output,
+        counters: &ExportCounters,
+        stop: &StopToken,
+    ) -> Result<(VecDeque<Stretch>, Source<Job>), Fault> {
+        let range = request.selection.range;
+        if request.selection.dataset != Dataset::Cdr {
+            if kept.is_some() {
+                return Err(damaged(Fault::internal("what is written in one part cannot be gone on with")));
+            }
+            let whole = Stretch { range, records: about(&rows) };
+            counters.expect(whole.records);
+            let (_, source) = self.source(request, rows, output, stop).await?;
+            return Ok((VecDeque::from([whole]), source));
+        }
+        let (contents, snapshot) = self.pin(request, rows).await?;
+        let all = stretches(&snapshot, range, self.stretch_records(request));
+        counters.expect(all.iter().map(|stretch| stretch.records).sum());
+        let from_ms = kept.and_then(|kept| kept.next_ms).unwrap_or(range.from_ms());
+        let (done, left): (Vec<Stretch>, Vec<Stretch>) =
+            all.into_iter().partition(|stretch| stretch.range.to_ms() <= from_ms);
+        let rows_before = kept.map_or(0, |kept| kept.tally.rows());
+        counters.add(done.iter().map(|stretch| stretch.records).sum(), rows_before);
+        let left = left.into_iter().filter_map(|stretch| stretch.behind(from_ms));
+        let left: VecDeque<Stretch> = left.collect();
+        let ranges = left.iter().map(|stretch| stretch.range).collect();
+        let first = rows_before == 0;
+        let jobs = stored::stretched(contents, snapshot, request, output.pieces(), ranges, first);
+        Ok((left, jobs))
+    }
+
+    fn stretch_records(&self, request: &ExportRequest) -> u64 {
+        let sparse = request.format == ExportFormat::Parquet && !request.selection.filters.is_empty();
+        self.config.stretch_records.saturating_mul(if sparse { FILTERED_PARQUET } else { 1 })
+    }
+
+    /// What earlier attempts kept of the file, read once more; none when there is nothing.
+    async fn read_kept(&self, request: &ExportRequest, kept: Vec<ExportPart>) -> Result<Option<Kept>, Fault> {
+        let stop = StopToken::new();
+        let (store, request, stopped) = (self.parts.clone(), request.clone(), stop.clone());
+        // Whoever does not wait for the end ends it.
+        let _reading = stop.drop_guard();
+        tokio::task::spawn_blocking(move || Kept::read(&store, &request, &kept, &stopped))
+            .await
+            .fault("waiting for kept parts to be read")?
+    }
+
+    fn parts_of(&self, request: &ExportRequest) -> PartsOf {
+        PartsOf {
+            tenant: request.tenant.clone(),
+            export: request.id,
+            format: request.format,
+            store: self.parts.clone(),
+            clock: Arc::clone(&self.clock),
+            size: PartSize { bytes: self.config.part_bytes, time: self.config.part_time },
+        }
+    }
+}
+
+/// How many rows there are about, to be looked at.
+fn about(rows: &ExportRows) -> u64 {
+    match rows {
+        ExportRows::Stored => 0,
+        ExportRows::Pinned(snapshot) => {
+            let parts = snapshot.parts.iter().map(|part| part.rows);
+            parts.chain(snapshot.batches.iter().map(|batch| batch.rows)).sum()
+        }
+        ExportRows::Given(rows) => rows.len() as u64,
+        ExportRows::Paged { about, .. } => *about,
+    }
 }
 
 #[async_trait]
@@ -123,11 +232,43 @@ impl DataPlane for Engine {
         let (watermark, source) = self.source(&request, rows, &output, &stop).await?;
         let width = self.width(&output);
         let (told, file) = oneshot::channel();
-        let (worker, writer) = (output.worker(), output.writer(told));
+        let (worker, writer) = (output.worker(), StreamedFile::new(output.file(), told));
         let runtime = tokio::runtime::Handle::current();
         let chunks = pipeline::run(&runtime, width, source, move |job| worker.encode(job), writer);
         let chunks = pipeline::stopping(chunks, stop);
         Ok(ExportStream { snapshot_at_ms, watermark, chunks, file })
+    }
+
+    async fn write(
+        &self,
+        request: ExportRequest,
+        rows: ExportRows,
+        kept: Vec<ExportPart>,
+        counters: Arc<ExportCounters>,
+    ) -> Result<ExportParts, Fault> {
+        if !kept.is_empty() && !matches!(rows, ExportRows::Pinned(_)) {
+            return Err(damaged(Fault::internal("rows that are handed over cannot be gone on with")));
+        }
+        let kept = self.read_kept(&request, kept).await?;
+        let (told, file) = oneshot::channel();
+        if let Some(whole) = kept.as_ref().filter(|kept| kept.next_ms.is_none()) {
+            whole.tell(&counters, told)?;
+            return Ok(ExportParts { parts: futures::stream::empty().boxed(), file });
+        }
+        let output = Output::new(&request)?;
+        let stop = StopToken::new();
+        let (stretches, source) =
+            self.stretched_source(&request, rows, kept.as_ref(), &output, &counters, &stop).await?;
+        let (width, worker) = (self.width(&output), output.worker());
+        let mut written = output.file().hashed();
+        if let Some(kept) = &kept {
+            kept.restore(&mut written)?;
+        }
+        let before = kept.map_or(0, |kept| kept.parts);
+        let writer = PartWriter::new(written, self.parts_of(&request), before, stretches, counters, told);
+        let runtime = tokio::runtime::Handle::current();
+        let parts = pipeline::run(&runtime, width, source, move |job| worker.encode(job), writer);
+        Ok(ExportParts { parts: pipeline::stopping(parts, stop), file })
     }
 
     async fn completeness(
@@ -149,15 +290,15 @@ impl DataPlane for Engine {
 
     async fn estimate(&self, request: &ExportRequest, rows: ExportRows) -> Result<Estimate, Fault> {
         let given = match (request.selection.dataset, rows) {
-            (Dataset::Cdr, _) => {
-                let (contents, snapshot) = self.pin(request).await?;
+            (Dataset::Cdr, rows) => {
+                let (contents, snapshot) = self.pin(request, rows).await?;
                 let request = request.clone();
                 return tokio::task::spawn_blocking(move || estimate::stored(&contents, &snapshot, &request))
                     .await
                     .fault("estimating an export")?;
             }
-            (Dataset::Kpis, _) => {
-                let (contents, snapshot) = self.pin(request).await?;
+            (Dataset::Kpis, rows) => {
+                let (contents, snapshot) = self.pin(request, rows).await?;
                 let rollups = self.settled_rollups(&snapshot).await?;
                 let selection = request.selection.clone();
                 tokio::task::spawn_blocking(move || kpis::rows(&contents, &snapshot, &rollups, &selection))
@@ -177,49 +318,4 @@ impl DataPlane for Engine {
         };
         estimate::given(request, given.len() as u64, &given)
     }
-}
-
-/// Pieces of work for records of journal and lake.
-fn stored_jobs(
-    contents: Arc<dyn Contents>,
-    snapshot: &Snapshot,
-    request: &ExportRequest,
-    output: &Output,
-) -> Source<Job> {
-    let selection = &request.selection;
-    let predicate = Predicate::new(selection.range, &selection.filters).with_trunks_of(&request.tenant);
-    let tasks = plan(snapshot, selection.range);
-    let columns: Arc<[usize]> = selection.columns.clone().into();
-    let mut rows = Rows::new(contents, snapshot, tasks, predicate, columns.to_vec(), output.takes_over());
-    let rows_at_once = output.rows_at_once();
-    let mut undecoded: Option<Next> = None;
-    let mut first = true;
-    Box::new(move || {
-        let mut batches: Vec<RecordBatch> = Vec::new();
-        let mut gathered = 0;
-        while gathered < rows_at_once && undecoded.is_none() {
-            match rows.advance()? {
-                Some(Next::Batch(batch)) => {
-                    gathered += batch.num_rows();
-                    batches.push(batch);
-                }
-                Some(other) => undecoded = Some(other),
-                None => break,
-            }
-        }
-        let job = match (batches.is_empty(), undecoded.take()) {
-            // What was gathered goes first; the other comes with the next piece.
-            (false, later) => {
-                undecoded = later;
-                Job::Records { batches, first }
-            }
-            (true, Some(Next::Whole(part, row_group))) => Job::Whole(part, row_group),
-            (true, Some(Next::Few(part, row_group, mask))) => {
-                Job::Few { part, row_group, mask, columns: Arc::clone(&columns), first }
-            }
-            (true, _) => return Ok(None),
-        };
-        first = false;
-        Ok(Some(job))
-    })
 }

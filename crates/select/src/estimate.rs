@@ -104,6 +104,7 @@ fn with_sample(request: &ExportRequest, rows: u64, sample: &[RecordBatch]) -> Re
         Encoded::Text { text, .. } => text.len() as u64,
         Encoded::Block { block, .. } => block.bytes.len() as u64,
         Encoded::RowGroup(group) => group.bytes(),
+        Encoded::StretchEnd => 0,
     };
     Ok(Estimate { rows, bytes: (bytes as f64 / sampled as f64 * rows as f64).round() as u64 })
 }

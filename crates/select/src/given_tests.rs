@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 use tollbook_kit::clock::ManualClock;
 use tollbook_kit::fault::{Code, Fault};
+use tollbook_kit::ids::{IdSource, SeededRandomness};
 use tollbook_model::access::{Actor, Role};
 use tollbook_model::audit::{AuditEntry, AuditObject, AuditRecord, FIRST_PREVIOUS, Outcome, hash_of};
 use tollbook_model::dataset::Dataset;
@@ -24,6 +25,7 @@ use tollbook_model::selection::{Interval, Selection};
 use tollbook_model::tenant::TenantName;
 use tollbook_model::time_range::TimeRange;
 use tollbook_model::value::Value;
+use tollbook_store::artifacts::PartStore;
 use tollbook_store::blob::MemoryBlobs;
 use tollbook_store::lake::snapshots::{Pins, SnapshotReader};
 use tollbook_store::testing::MemoryCatalog;
@@ -36,8 +38,10 @@ pub(crate) fn engine() -> Engine {
     let clock = Arc::new(ManualClock::at(NOW_MS));
     let catalog = Arc::new(MemoryCatalog::new());
     let blobs = Arc::new(MemoryBlobs::new(clock.clone()));
+    let ids = IdSource::new(clock.clone(), Arc::new(SeededRandomness::new(3)));
+    let parts = PartStore::new(blobs.clone(), ids, 0);
     let snapshots = SnapshotReader::new(catalog.clone(), catalog.clone(), blobs, Pins::default());
-    Engine::new(snapshots, catalog, clock, EngineConfig { workers: 2 })
+    Engine::new(snapshots, catalog, parts, clock, EngineConfig { workers: 2, ..EngineConfig::default() })
 }
 
 pub(crate) fn request(format: ExportFormat) -> ExportRequest {
@@ -87,7 +91,7 @@ fn row(seq: u64) -> GivenRow {
 #[derive(Clone, Default)]
 pub(crate) struct Watched {
     rows: Arc<AtomicU64>,
-    dropped: Arc<AtomicU64>,
+    pub(crate) dropped: Arc<AtomicU64>,
 }
 
 struct CountsItsDrop(Arc<AtomicU64>);

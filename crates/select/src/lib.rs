@@ -1,23 +1,28 @@
 //! select: selection → plan → tasks → bytes. The data wing's exit.
 //!
-//! Nothing here writes to journal or lake, knows a caller, or speaks a dialect.
+//! Nothing here writes to journal or lake, knows a caller, or speaks a dialect; what it writes are the parts of exports.
 
 mod completeness;
 mod contents;
 mod engine;
 mod estimate;
+mod file_writer;
 mod given;
 #[cfg(test)]
 mod given_tests;
 mod kpis;
 mod merge;
 mod output;
+mod part_state;
+mod part_writer;
 mod pipeline;
 mod plan;
 mod predicate;
 #[cfg(test)]
 mod proof_tests;
 mod rows;
+mod stored;
+mod stretches;
 mod tally;
 #[cfg(test)]
 mod tests;

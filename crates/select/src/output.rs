@@ -1,19 +1,17 @@
-//! From records to the bytes of each format: what workers do, and what the emitter does with their results.
+//! From records to the bytes of each format: what workers do. How their results become a file is in `file_writer`.
 
 use crate::BATCH_ROWS;
-use crate::pipeline::{Emitter, Outlet};
+use crate::file_writer::{FileWriter, Order};
 use crate::rows::HandOver;
 use crate::tally::Tally;
 use arrow_array::RecordBatch;
 use arrow_buffer::BooleanBuffer;
-use bytes::Bytes;
-use futures::channel::oneshot;
 use std::sync::Arc;
-use tollbook_columns::encode::gzip::{self, DeflatedBlock, Deflater, Level, Member};
+use tollbook_columns::encode::gzip::{DeflatedBlock, Deflater, Level, Member};
 use tollbook_columns::encode::{ProvedRecords, RecordProof, TextEncoder, TextFormat};
-use tollbook_columns::parquet_file::{EncodedRowGroup, ExportAssembly, PartFile, Piece, RowChoice};
-use tollbook_kit::fault::{Fault, ResultExt};
-use tollbook_model::export::{ExportRequest, ExportedFile, Proof};
+use tollbook_columns::parquet_file::{EncodedRowGroup, ExportAssembly, PartFile, RowChoice};
+use tollbook_kit::fault::Fault;
+use tollbook_model::export::{ExportRequest, Proof};
 use tollbook_model::format::ExportFormat;
 use tollbook_model::merkle::Hash;
 use tollbook_model::schema::Schema;
@@ -42,6 +40,17 @@ pub(crate) enum Job {
         /// Are they the file's first?
         first: bool,
     },
+    /// No work: what comes next is of another stretch of time.
+    StretchEnd,
+}
+
+/// In which pieces records are taken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pieces {
+    /// Rows that go into one piece of work.
+    pub(crate) rows_at_once: usize,
+    /// What is taken undecoded.
+    pub(crate) takes_over: HandOver,
 }
 
 impl Job {
@@ -95,11 +104,12 @@ impl Output {
         Ok(Self { form, format: request.format, proof: request.proof.clone() })
     }
 
-    /// Rows that go into one piece of work: a row group for Parquet, a batch for the others.
-    pub(crate) fn rows_at_once(&self) -> usize {
+    /// A piece of work is a row group for Parquet, a batch for the others. Parquet does not take a few records at a time:
+    /// its row groups would be small.
+    pub(crate) fn pieces(&self) -> Pieces {
         match self.form {
-            Form::Text(_) | Form::Gzip(_) => 1,
-            Form::Parquet(_) => 32 * 1024,
+            Form::Text(_) | Form::Gzip(_) => Pieces { rows_at_once: 1, takes_over: HandOver::Few },
+            Form::Parquet(_) => Pieces { rows_at_once: 32 * 1024, takes_over: HandOver::Whole },
         }
     }
 
@@ -108,14 +118,6 @@ impl Output {
         match self.form {
             Form::Text(_) | Form::Gzip(_) => 2,
             Form::Parquet(_) => 0,
-        }
-    }
-
-    /// What its workers take undecoded. Parquet does not take a few records at a time: its row groups would be small.
-    pub(crate) fn takes_over(&self) -> HandOver {
-        match self.form {
-            Form::Text(_) | Form::Gzip(_) => HandOver::Few,
-            Form::Parquet(_) => HandOver::Whole,
         }
     }
 
@@ -137,14 +139,14 @@ impl Output {
         }
     }
 
-    /// What the emitter does with the results; it tells what the file is when it is whole.
-    pub(crate) fn writer(self, told: oneshot::Sender<ExportedFile>) -> Writer {
+    /// The file that is made of the results.
+    pub(crate) fn file(self) -> FileWriter {
         let order = match self.form {
             Form::Text(encoder) => Order::Text(encoder),
             Form::Gzip(encoder) => Order::Gzip { encoder, member: Member::new() },
             Form::Parquet(assembly) => Order::Parquet(assembly),
         };
-        Writer { order, tally: Tally::new(self.format, &self.proof), told }
+        FileWriter::new(order, Tally::new(self.format, &self.proof))
     }
 }
 
@@ -169,6 +171,19 @@ pub(crate) enum Encoded {
         rows: u64,
     },
     RowGroup(EncodedRowGroup),
+    /// What comes next is of another stretch of time.
+    StretchEnd,
+}
+
+impl Encoded {
+    /// Records inside.
+    pub(crate) fn rows(&self) -> u64 {
+        match self {
+            Self::Text { rows, .. } | Self::Block { rows, .. } => *rows,
+            Self::RowGroup(group) => group.rows,
+            Self::StretchEnd => 0,
+        }
+    }
 }
 
 impl Worker {
@@ -196,6 +211,7 @@ impl Worker {
                     None => Err(Fault::internal("a row group that lacks a column was handed over whole")),
                 }
             }
+            (_, Job::StretchEnd) => Ok(Encoded::StretchEnd),
             (_, Job::Few { .. }) => Err(Fault::internal("records were not read")),
             (Self::Text(..) | Self::Gzip(_), Job::Whole(..)) => {
                 Err(Fault::internal("a row group was handed over to a text format"))
@@ -214,90 +230,4 @@ fn render(encoder: &TextEncoder, batches: &[RecordBatch], first: bool) -> Result
         encoder.encode(batch, first && at == 0, &mut text)?;
     }
     Ok(text)
-}
-
-/// The part of an output that keeps the file's order.
-pub(crate) struct Writer {
-    order: Order,
-    tally: Tally,
-    told: oneshot::Sender<ExportedFile>,
-}
-
-enum Order {
-    Text(Arc<TextEncoder>),
-    Gzip { encoder: Arc<TextEncoder>, member: Member },
-    Parquet(Box<ExportAssembly>),
-}
-
-/// Largest stretch of a stored file held in memory while it is copied.
-const COPY_BYTES: u64 = 256 * 1024;
-
-impl Emitter for Writer {
-    type Result = Encoded;
-    type Item = Bytes;
-
-    fn open(&mut self, outlet: &Outlet) -> Result<(), Fault> {
-        let Self { order, tally, .. } = self;
-        match order {
-            Order::Text(encoder) => tally.send(encoder.header(), outlet),
-            Order::Gzip { encoder, member } => {
-                let block = Deflater::new(Level::EXPORT).deflate(&[], &encoder.header())?;
-                member.append(&block);
-                let mut opening = gzip::header().to_vec();
-                opening.extend_from_slice(&block.bytes);
-                tally.send(opening, outlet)
-            }
-            Order::Parquet(assembly) => tally.send(assembly.opening(), outlet),
-        }
-    }
-
-    fn emit(&mut self, result: Encoded, outlet: &Outlet) -> Result<(), Fault> {
-        let Self { order, tally, .. } = self;
-        match (order, result) {
-            (Order::Text(_), Encoded::Text { text, rows, leaves }) => {
-                tally.add(rows, leaves);
-                tally.send(text, outlet)
-            }
-            (Order::Gzip { member, .. }, Encoded::Block { block, rows }) => {
-                member.append(&block);
-                tally.add(rows, Vec::new());
-                tally.send(block.bytes, outlet)
-            }
-            (Order::Parquet(assembly), Encoded::RowGroup(group)) => {
-                assembly.place(&group)?;
-                tally.add(group.rows, Vec::new());
-                group.pieces.into_iter().try_for_each(|piece| send_piece(piece, tally, outlet))
-            }
-            _ => Err(Fault::internal("a result of another format")),
-        }
-    }
-
-    fn close(self, outlet: &Outlet) -> Result<(), Fault> {
-        let Self { order, mut tally, told } = self;
-        let ending: Bytes = match order {
-            Order::Text(encoder) => encoder.footer(tally.rows() == 0).into(),
-            Order::Gzip { member, .. } => member.trailer().into(),
-            Order::Parquet(assembly) => assembly.closing()?,
-        };
-        tally.send(ending, outlet)?;
-        tally.tell(told)
-    }
-}
-
-fn send_piece(piece: Piece, tally: &mut Tally, outlet: &Outlet) -> Result<(), Fault> {
-    match piece {
-        Piece::Bytes(bytes) => tally.send(bytes, outlet),
-        Piece::Range { source, offset, length } => {
-            let mut at = 0;
-            while at < length {
-                let take = COPY_BYTES.min(length - at);
-                let take_bytes = usize::try_from(take).fault("a piece beyond the address space")?;
-                let bytes: Bytes =
-                    source.bytes().read_at(offset + at, take_bytes).fault("copying a column chunk")?;
-                tally.send(bytes, outlet)?;
-                at += take;
-            }
-            Ok(())
-        }
-    }
 }

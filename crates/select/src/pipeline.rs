@@ -50,7 +50,7 @@ impl<I> Outlet<I> {
     /// # Errors
     /// The reader is gone; nobody will see the fault.
     pub(crate) fn hand_on(&self, item: I) -> Result<(), Fault> {
-        self.0.blocking_send(Ok(item)).map_err(|_| Fault::internal("the reader of an export went away"))
+        self.0.blocking_send(Ok(item)).map_err(|_| reader_is_gone())
     }
 }
 
@@ -140,11 +140,14 @@ fn emit_all<E: Emitter>(
     while let Ok((number, result)) = results.recv() {
         early.insert(number, result);
         while let Some(result) = early.remove(&next) {
+            window.check_open()?;
             emitter.emit(result?, outlet)?;
             next += 1;
             window.leave();
         }
     }
+    // Workers also end when the reader is gone: then what came out is not whole.
+    window.check_open()?;
     if !early.is_empty() {
         return Err(Fault::internal("a piece of an export was lost"));
     }
@@ -186,6 +189,11 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
         .unwrap_or_else(|_| Err(Fault::internal("a worker of an export panicked")))
 }
 
+/// Ends the work; nobody sees it.
+fn reader_is_gone() -> Fault {
+    Fault::internal("the reader of an export went away")
+}
+
 struct Window {
     state: Mutex<(usize, bool)>,
     changed: Condvar,
@@ -209,6 +217,11 @@ impl Window {
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Is anybody still there who wants what comes?
+    fn check_open(&self) -> Result<(), Fault> {
+        if lock(&self.state).1 { Err(reader_is_gone()) } else { Ok(()) }
     }
 
     fn leave(&self) {

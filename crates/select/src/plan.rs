@@ -107,7 +107,8 @@ fn task(cluster: Vec<Span>) -> Task {
     Task::Merge { row_groups, batches }
 }
 
-fn time_of(id: &[u8; 16]) -> i64 {
+/// Time of a stored record, in milliseconds.
+pub(crate) fn time_of(id: &[u8; 16]) -> i64 {
     // Every stored id is of version 7 or 8; admission saw to that.
     id_time_ms(id).unwrap_or(0)
 }
