@@ -15,6 +15,9 @@ use tollbook_model::tenant::{TenantName, TenantState};
 
 const DOING: &str = "erasing a tenant";
 
+/// Jobs forgotten per transaction.
+const JOBS_AT_ONCE: i64 = 500;
+
 /// How far a tenant is on its way out.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Progress {
@@ -35,14 +38,34 @@ impl SqliteCatalog {
             Progress::Done => return Ok(true),
             Progress::Ready => drop(reading),
         }
-        // A long log goes in steps between which other writers get their turn; the rest goes with everything else.
+        // What is long goes in steps between which other writers get their turn; the rest goes with everything else.
         self.forget_before(name, i64::MAX).await?;
+        while self.forget_some_jobs(name).await? {}
         let mut transaction = self.begin_write(DOING).await?;
         let erased = erase(&mut transaction, &self.sealer, name, now_ms, audit).await;
         let erased = self.settle(DOING, transaction, erased).await?;
         sealing::fold_log(&self.writer).await;
         Ok(erased)
     }
+
+    /// False when the tenant has no job any more.
+    async fn forget_some_jobs(&self, name: &TenantName) -> Result<bool, Fault> {
+        let mut transaction = self.begin_write(DOING).await?;
+        let forgotten = delete_some_jobs(&mut transaction, name).await;
+        self.settle(DOING, transaction, forgotten).await
+    }
+}
+
+/// What was ordered, what came of it, what it held and what is still to be told goes with each job.
+async fn delete_some_jobs(connection: &mut SqliteConnection, name: &TenantName) -> Result<bool, sqlx::Error> {
+    let deleted = sqlx::query(
+        "DELETE FROM export_jobs WHERE id IN (SELECT id FROM export_jobs WHERE tenant = $1 LIMIT $2)",
+    )
+    .bind(name.as_str())
+    .bind(JOBS_AT_ONCE)
+    .execute(connection)
+    .await?;
+    Ok(deleted.rows_affected() > 0)
 }
 
 async fn progress(
@@ -87,7 +110,6 @@ async fn erase(
         "DELETE FROM users WHERE tenant = $1",
         "DELETE FROM tokens WHERE tenant = $1",
         "DELETE FROM sources WHERE tenant = $1",
-        // So do what was ordered, what came of it and what is still to be told, with their jobs.
         "DELETE FROM export_jobs WHERE tenant = $1",
         "DELETE FROM export_manifests WHERE tenant = $1",
         "DELETE FROM audit_log WHERE tenant = $1",

@@ -3,6 +3,9 @@
 use super::export_jobs::{LEASE_MS, lease};
 use super::export_line::failure;
 use super::{DAY_MS, NOW_MS, Ports, batch, entry, id, part, rollup, scope, swap, tenant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::task::JoinSet;
 use tollbook_kit::fault::Code;
 use tollbook_model::export_job::{Claim, JobSnapshot, Sight};
 use tollbook_model::ports::{JobEnd, NewPart, Snapshot};
@@ -139,4 +142,61 @@ pub(crate) async fn rows_that_are_handed_over_are_fixed_once(ports: Ports) {
     replace_all(&ports).await;
     assert_eq!(doomed(&ports).await, [0u128; 0], "it holds nothing of the lake, and the sweep had all");
     assert!(ports.journal.contents(&[id(11)]).await.is_err());
+}
+
+/// Ingest, compaction and sweep go on while jobs begin and end.
+pub(crate) async fn jobs_beside_compaction_see_each_record_once(ports: Ports) {
+    const ROUNDS: u128 = 60;
+    ports.open_tenants().await;
+    let done = Arc::new(AtomicBool::new(false));
+    let mut workers = JoinSet::new();
+    for worker in 1..=2u128 {
+        let (ports, done) = (ports.clone(), Arc::clone(&done));
+        workers.spawn(async move {
+            let mut jobs = 0;
+            while !done.load(Ordering::SeqCst) {
+                jobs += 1;
+                see_all(&ports, worker * 1_000_000 + jobs).await;
+            }
+            jobs
+        });
+    }
+    let mut compacted = None;
+    for round in 1..=ROUNDS {
+        ports.journal.append(vec![batch(round * 2, 3, 0), batch(round * 2 + 1, 2, 0)]).await.unwrap();
+        let old: Vec<_> = compacted.into_iter().collect();
+        let new = part(100_000 + round, 0, round as u64 * 5);
+        compacted = Some(new.id);
+        let new = NewPart { part: new, rollups: vec![rollup(0, 1)] };
+        let batches = [id(round * 2), id(round * 2 + 1)];
+        assert!(ports.manifest.replace(swap(&batches, &old, vec![new], round as i64)).await.unwrap());
+        let swept = ports.manifest.doomed(i64::MAX, 100).await.unwrap();
+        let swept: Vec<_> = swept.iter().map(|thing| thing.id).collect();
+        ports.manifest.forget(&swept).await.unwrap();
+    }
+    done.store(true, Ordering::SeqCst);
+    let jobs: u128 = workers.join_all().await.into_iter().sum();
+    assert!(jobs > 4, "only {jobs} jobs began beside {ROUNDS} swaps");
+    let doomed = ports.manifest.doomed(i64::MAX, 1_000).await.unwrap();
+    let doomed: Vec<_> = doomed.iter().map(|thing| thing.id).collect();
+    ports.manifest.forget(&doomed).await.unwrap();
+    assert!(ports.journal.contents(&[id(2)]).await.is_err(), "what nobody sees any more is swept");
+}
+
+async fn see_all(ports: &Ports, number: u128) {
+    let claim = ports.take_and_claim(number).await;
+    let (seen, snapshot) = pin(ports, claim, TimeRange::all(), 1).await;
+    let rows = snapshot.batches.iter().map(|batch| batch.rows).sum::<u64>()
+        + snapshot.parts.iter().map(|part| part.rows).sum::<u64>();
+    assert_eq!(rows, seen.watermark, "each record up to the watermark is seen exactly once");
+    let batches: Vec<_> = snapshot.batches.iter().map(|batch| batch.id).collect();
+    for _ in 0..5 {
+        assert_eq!(ports.journal.contents(&batches).await.unwrap().len(), batches.len());
+        for part in &snapshot.parts {
+            assert!(ports.manifest.names_object(&part.path).await.unwrap(), "its object is not swept");
+            assert_eq!(ports.manifest.rollups(&[part.id]).await.unwrap().len(), 1);
+        }
+    }
+    assert_eq!(pin(ports, claim, TimeRange::all(), 2).await, (seen, snapshot), "nothing of it went away");
+    assert!(ports.export_jobs.end(claim, failure(), 5, vec![]).await.unwrap());
 }

@@ -122,6 +122,7 @@ macro_rules! conformance {
         conformance!(@ $fresh, export_pins: [
             every_attempt_sees_the_same, what_a_job_sees_stays_until_it_ends, what_two_jobs_see_stays_for_both,
             only_what_a_job_may_need_is_held, rows_that_are_handed_over_are_fixed_once,
+            jobs_beside_compaction_see_each_record_once,
         ]);
         conformance!(@ $fresh, export_ends: [
             parts_are_kept_in_order, a_job_becomes_ready_as_a_whole, an_end_that_fails_changes_nothing,
