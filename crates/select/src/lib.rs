@@ -3,6 +3,8 @@
 //! Nothing here writes to journal or lake, knows a caller, or speaks a dialect; what it writes are the parts of exports.
 
 mod completeness;
+#[cfg(test)]
+mod completeness_tests;
 mod contents;
 mod engine;
 mod estimate;
