@@ -79,7 +79,7 @@ struct Files {
 impl Files {
     /// With the keys of the service.
     fn new() -> Self {
-        let flags = VerifyFlags { jwks: None, from_seq: 1, files: Vec::new() };
+        let flags = VerifyFlags { jwks: None, from_seq: 1, completeness: None, files: Vec::new() };
         let mut files = Self { folder: tempfile::tempdir().unwrap(), flags, told: Vec::new() };
         let keys = json!({"keys": [key(2).public_jwk(), key(1).public_jwk()]});
         files.flags.jwks = Some(files.write("keys.json", keys.to_string()));

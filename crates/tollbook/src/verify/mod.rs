@@ -1,5 +1,5 @@
-//! `tollbook verify`: are the files of a signed export those that were signed (`natalia.md` section 11), or is an exported
-//! audit log whole, and the one that was signed (section 14)?
+//! `tollbook verify`: are the files of a signed export those that were signed (`natalia.md` section 11), is an exported
+//! audit log whole, and the one that was signed (section 14), or does an export hold what a completeness report tells of?
 //!
 //! Works offline, on files alone: it asks no service and reads no settings. What a file may be is decided in `input`,
 //! what an export must be in `export` and `contents`, what a chain must be in `chain`, what a checkpoint says in
@@ -8,15 +8,21 @@
 mod broken;
 mod chain;
 mod checkpoint;
+mod completeness;
+#[cfg(test)]
+mod completeness_tests;
 mod contents;
 mod export;
 #[cfg(test)]
 mod export_tests;
+mod fetched;
 mod hash_text;
 mod input;
 mod strict_json;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use fetched::{FetchedFile, verify_fetched};
 
 use crate::terminal::{complain, say};
 use chain::Chain;
@@ -36,6 +42,10 @@ pub(crate) struct VerifyFlags {
     /// Of an audit log: it begins at this place of the chain, because earlier entries are past their retention or in other files.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) from_seq: u64,
+    /// A completeness report, as /api/v1/{dataset}/completeness answers it. The files are then an export of the same dataset
+    /// and range in ndjson or json in UTC, with the usual columns.
+    #[arg(long, value_name = "REPORT", conflicts_with = "from_seq")]
+    pub(crate) completeness: Option<PathBuf>,
     /// The manifest of a signed export, and the files that it names. Or an audit log as exported in ndjson or json with all
     /// columns, in one or several files that continue each other, and, if there is one, its signed checkpoint.
     #[arg(required = true, value_name = "FILE")]
@@ -72,6 +82,10 @@ pub(crate) fn run(flags: &VerifyFlags) -> ExitCode {
 }
 
 fn verify(flags: &VerifyFlags, say: &mut dyn FnMut(&str)) -> Result<(), NotVerified> {
+    if let Some(report) = &flags.completeness {
+        let keys = flags.jwks.as_deref().map(checkpoint::keys).transpose()?;
+        return completeness::verify(report, &flags.files, keys.as_ref(), say);
+    }
     let mut signed = Vec::new();
     let mut others = Vec::new();
     for path in &flags.files {

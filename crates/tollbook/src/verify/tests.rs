@@ -102,7 +102,7 @@ struct Files {
 
 impl Files {
     fn new() -> Self {
-        let flags = VerifyFlags { jwks: None, from_seq: 1, files: Vec::new() };
+        let flags = VerifyFlags { jwks: None, from_seq: 1, completeness: None, files: Vec::new() };
         Self { folder: tempfile::tempdir().unwrap(), flags, told: Vec::new() }
     }
 
@@ -291,8 +291,12 @@ fn no_bit_can_be_changed() {
     let (text, signed) = (ndjson(&log), checkpoint(&log[1]));
     let files = Files::new().with_keys();
     let (log_path, signed_path) = (files.write("log", &text), files.write("log.jws", &signed));
-    let flags =
-        |jwks: &Option<PathBuf>, files: Vec<PathBuf>| VerifyFlags { jwks: jwks.clone(), from_seq: 1, files };
+    let flags = |jwks: &Option<PathBuf>, files: Vec<PathBuf>| VerifyFlags {
+        jwks: jwks.clone(),
+        from_seq: 1,
+        completeness: None,
+        files,
+    };
     let alone = flags(&None, vec![log_path.clone()]);
     let both = flags(&files.flags.jwks, vec![log_path.clone(), signed_path.clone()]);
     // Every bit of the log; of what is signed, for it takes longer, one of every byte.
