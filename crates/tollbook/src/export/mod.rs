@@ -53,6 +53,7 @@ pub(crate) struct ExportFlags {
 pub(crate) async fn run(flags: ExportFlags) -> Result<ExitCode, Fault> {
     let remote = Remote::of(&flags.ask.server)?;
     let ExportFlags { dataset, fetch, .. } = &flags;
+    fetch.check()?;
     let json = flags.ask.json;
     let parameters = Parameters::of(&flags.parameters);
     let path = format!("/api/v1/{}", segment(dataset));

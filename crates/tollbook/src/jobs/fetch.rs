@@ -46,6 +46,21 @@ impl FetchFlags {
         self.output.as_deref() == Some(Path::new("-"))
     }
 
+    /// Finds out what can be known to go wrong before anything is ordered.
+    ///
+    /// # Errors
+    /// `invalid`, when there is no such folder, or no keys are in the file.
+    pub(crate) fn check(&self) -> Result<(), Fault> {
+        let output = self.output.as_deref().filter(|_| !self.is_output());
+        for (flag, path) in [("--output", output), ("--manifest", self.manifest.as_deref())] {
+            let folder = path.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
+            if folder.is_some_and(|folder| !folder.is_dir()) {
+                return Err(Fault::parameter(flag, "names a folder that is not there; make it first"));
+            }
+        }
+        self.own_keys().map(drop)
+    }
+
     /// Where a file goes that the service calls `name`.
     ///
     /// # Errors
@@ -69,23 +84,25 @@ impl FetchFlags {
     /// # Errors
     /// `invalid` when a file holds none; what the service refuses.
     pub(crate) async fn keys(&self, remote: &Remote) -> Result<JwsKeys, Fault> {
-        let (set, wrong) = match &self.jwks {
-            None => (remote.look_up(KEYS).await?, Fault::new(Code::Unavailable, NOT_OURS)),
-            Some(file) => {
-                let shown = file.display().to_string();
-                let text = std::fs::read_to_string(file)
-                    .map_err(|error| Fault::parameter(&shown, format!("cannot be read: {error}")))?;
-                let set: Value = serde_json::from_str(&text).unwrap_or_default();
-                (
-                    set,
-                    Fault::parameter(
-                        shown,
-                        "is no JWK Set; fetch it from /.well-known/jwks.json of the service",
-                    ),
-                )
+        match self.own_keys()? {
+            Some(keys) => Ok(keys),
+            None => {
+                let published = JwsKeys::from_jwks(&remote.look_up(KEYS).await?);
+                published.ok_or_else(|| Fault::new(Code::Unavailable, NOT_OURS))
             }
-        };
-        JwsKeys::from_jwks(&set).ok_or(wrong)
+        }
+    }
+
+    /// The keys of the named file, if one is named.
+    fn own_keys(&self) -> Result<Option<JwsKeys>, Fault> {
+        let Some(file) = &self.jwks else { return Ok(None) };
+        let wrong = |reason: String| Fault::parameter(file.display().to_string(), reason);
+        let text =
+            std::fs::read_to_string(file).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        let set: Value = serde_json::from_str(&text).unwrap_or_default();
+        let keys = JwsKeys::from_jwks(&set);
+        let reason = "is no JWK Set; fetch it from /.well-known/jwks.json of the service";
+        keys.map(Some).ok_or_else(|| wrong(reason.into()))
     }
 
     /// Keeps a manifest where the flags say.

@@ -10,6 +10,11 @@ use tollbook_model::export_job::JobState;
 /// Steps in which lines are written, in percent.
 const STEP_PERCENT: u8 = 10;
 const TICK: Duration = Duration::from_millis(150);
+/// Forms of the bar; messages take what room is left in the line.
+const ASKING: &str = "{spinner} {wide_msg}";
+const JOB: &str = "{spinner} {bar:20} {wide_msg}";
+const FILE: &str = "{spinner} {bar:20} {bytes}/{total_bytes} {bytes_per_sec} {eta} {wide_msg}";
+const STREAM: &str = "{spinner} {bytes} {bytes_per_sec} {wide_msg}";
 
 /// Shows progress. What is shown at a terminal is wiped when it is dropped.
 #[derive(Debug)]
@@ -25,6 +30,7 @@ impl Display {
     pub(crate) fn new() -> Self {
         let has_terminal = std::io::stderr().is_terminal();
         let bar = if has_terminal { ProgressBar::no_length() } else { ProgressBar::hidden() };
+        bar.set_style(style(ASKING));
         if has_terminal {
             bar.enable_steady_tick(TICK);
         }
@@ -41,7 +47,7 @@ impl Display {
     pub(crate) fn job(&mut self, job: &Job) {
         let percent = job.told.progress.percent;
         if self.has_terminal {
-            self.bar.set_style(style("{spinner} {bar:30} {pos:>3} % {msg}"));
+            self.bar.set_style(style(JOB));
             self.bar.set_length(100);
             self.bar.set_position(percent.into());
             self.bar.set_message(story(job));
@@ -56,11 +62,7 @@ impl Display {
     /// Shows from now on how much of a file has come.
     pub(crate) fn begin_file(&self, name: &str, bytes: Option<u64>, written: u64) {
         if self.has_terminal {
-            let template = match bytes {
-                Some(_) => "{spinner} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta} {msg}",
-                None => "{spinner} {bytes} {bytes_per_sec} {msg}",
-            };
-            self.bar.set_style(style(template));
+            self.bar.set_style(style(if bytes.is_some() { FILE } else { STREAM }));
             match bytes {
                 Some(bytes) => self.bar.set_length(bytes),
                 None => self.bar.unset_length(),
@@ -126,7 +128,7 @@ mod tests {
 
     #[test]
     fn templates_are_templates() {
-        for template in ["{spinner} {bar:30} {pos:>3} % {msg}", "{spinner} {bytes} {bytes_per_sec} {msg}"] {
+        for template in [ASKING, JOB, FILE, STREAM] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
     }
