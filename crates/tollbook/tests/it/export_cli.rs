@@ -479,6 +479,14 @@ fn a_name_that_leads_elsewhere_is_not_written() {
 }
 
 #[test]
+fn nothing_is_ordered_that_could_not_be_kept() {
+    for flag in ["--output", "--manifest", "--jwks"] {
+        let (done, asked) = run(|_| Reply::none(), &[&EXPORT[..], &[flag, "no/such/file"]].concat());
+        assert_eq!((done.code, asked.len()), (Some(1), 0), "{flag}: {}", done.complained);
+    }
+}
+
+#[test]
 fn flags_that_do_not_go_together_are_wrong_use() {
     for words in [
         &["--direct", "--callback-url", "https://x.example"][..],

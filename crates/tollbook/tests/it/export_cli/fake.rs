@@ -132,11 +132,8 @@ fn read(stream: &TcpStream) -> Option<Asked> {
     let first = line()?;
     let what = first.strip_suffix(" HTTP/1.1")?.to_owned();
     let mut headers = Vec::new();
-    loop {
-        match line()?.split_once(": ") {
-            Some((name, value)) => headers.push((name.to_ascii_lowercase(), value.to_owned())),
-            None => break,
-        }
+    while let Some((name, value)) = line()?.split_once(": ") {
+        headers.push((name.to_ascii_lowercase(), value.to_owned()));
     }
     let mut asked = Asked { what, before: 0, headers, body: String::new() };
     let length = asked.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);

@@ -121,6 +121,24 @@ fn jobs_are_listed_shown_fetched_and_ended() {
 }
 
 #[test]
+fn half_a_file_is_made_whole_and_only_the_rest_is_fetched() {
+    let desk = Desk::open();
+    let range = desk.range.each_ref().map(String::as_str);
+    let order = [&["export", "cdr"], &range[..], &["--format", "ndjson", "--no-wait"]].concat();
+    let id = desk.json(&order)["id"].as_str().unwrap().to_owned();
+    let whole = desk.direct("&format=ndjson");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("calls.part"), &whole[..whole.len() / 2]).unwrap();
+    let words = ["jobs", "download", &id, "-o", "calls"];
+    let output = command(&desk.service.client.url(), folder.path(), &words).output().unwrap();
+    let done = Done::of(output, folder);
+    assert_eq!((done.code, done.files()), (Some(0), vec!["calls".to_owned()]), "{}", done.complained);
+    assert!(std::fs::read(done.path("calls")).unwrap() == whole);
+    assert!(done.said.contains("as its signed manifest says"), "{}", done.said);
+    assert!(done.complained.contains("going on behind") && !done.complained.contains("another file"));
+}
+
+#[test]
 fn an_export_is_estimated_and_its_wrong_words_are_all_told() {
     let desk = Desk::open();
     let range = desk.range.each_ref().map(String::as_str);
