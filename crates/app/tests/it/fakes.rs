@@ -1,18 +1,27 @@
 //! Small stand-ins for the ports: they keep everything in memory, and note what they were asked.
 
+#[path = "fakes/artifacts.rs"]
+mod artifacts;
+#[path = "fakes/jobs.rs"]
+mod jobs;
 #[path = "fakes/people.rs"]
 mod people;
 #[path = "fakes/records.rs"]
 mod records;
 #[path = "fakes/tables.rs"]
 mod tables;
+#[path = "fakes/told.rs"]
+mod told;
 
+pub(crate) use artifacts::{PARTS, whole_file};
+use jobs::JobTable;
 use records::{Kinds, LineConnector};
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use tokio::sync::Semaphore;
 use tollbook_app::tokens::NewToken;
-use tollbook_app::{App, AuthConfig, Ports};
+use tollbook_app::{App, AuthConfig, JobsConfig, Ports};
 use tollbook_kit::clock::{Clock, ManualClock};
 use tollbook_kit::fault::Code;
 use tollbook_kit::ids::SeededRandomness;
@@ -70,6 +79,18 @@ pub(crate) struct World {
     pub(crate) exports: Mutex<Vec<(ExportRequest, usize)>>,
     /// Queries that the connector was given.
     pub(crate) queries: Mutex<Vec<(String, String)>>,
+    pub(crate) jobs: Mutex<JobTable>,
+    /// Parts of files, by key.
+    pub(crate) objects: Mutex<BTreeMap<String, String>>,
+    pub(crate) parts_made: AtomicUsize,
+    /// A part is made for a permit.
+    pub(crate) part_permits: Semaphore,
+    /// The next parts fail so.
+    pub(crate) part_faults: Mutex<VecDeque<Code>>,
+    /// Files that were begun or gone on with, with the number of parts that were kept.
+    pub(crate) writes: Mutex<Vec<(Uuid, usize)>>,
+    /// What every job is estimated to hold.
+    pub(crate) estimated_rows: AtomicU64,
 }
 
 impl World {
@@ -94,13 +115,20 @@ impl World {
             tenant_counts: AtomicUsize::new(0),
             exports: Mutex::default(),
             queries: Mutex::default(),
+            jobs: Mutex::default(),
+            objects: Mutex::default(),
+            parts_made: AtomicUsize::new(0),
+            part_permits: Semaphore::new(usize::MAX >> 4),
+            part_faults: Mutex::default(),
+            writes: Mutex::default(),
+            estimated_rows: AtomicU64::new(3),
         })
     }
 
     pub(crate) fn ports(self: &Arc<Self>) -> Ports {
         Ports {
             intake: self.clone(),
-            data_plane: self.clone(),
+            data_plane: Arc::new(records::Plane(self.clone())),
             connectors: Arc::new(Kinds(LineConnector(self.clone()))),
             sources: self.clone(),
             tenants: self.clone(),
@@ -109,6 +137,13 @@ impl World {
             sessions: self.clone(),
             audit_log: self.clone(),
             export_manifests: self.clone(),
+            export_jobs: self.clone(),
+            artifacts: self.clone(),
+            notifications: self.clone(),
+            callbacks: self.clone(),
+            callback_forms: vec![Arc::new(told::Words)],
+            sheets: Vec::new(),
+            mailer: None,
             signing_keys: self.clone(),
             stored_bytes: self.clone(),
             issuer: None,
@@ -116,6 +151,7 @@ impl World {
             randomness: self.randomness.clone(),
             public_url: "https://cdr.example.net:8443".into(),
             auth: AuthConfig::default(),
+            jobs: JobsConfig::default(),
         }
     }
 

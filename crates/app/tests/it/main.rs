@@ -3,10 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a failed test says where")]
 
 mod audit;
+mod completeness;
+mod downloads;
 mod exports;
 mod fakes;
 mod identity;
 mod ingest;
+mod job_work;
+mod jobs;
 mod logins;
 mod manifests;
 mod rights;
@@ -40,7 +44,7 @@ fn query(dataset: Dataset, filters: Vec<Filter>) -> ExportQuery {
         interval: Interval::Day,
     };
     let (format, signing) = (ExportFormat::Csv, Signing::None);
-    ExportQuery { selection, format, formula_guard: false, signing, columns_named: false }
+    ExportQuery { selection, format, formula_guard: false, signing, columns_named: false, sheet: None }
 }
 
 fn all_of_cdr() -> ExportQuery {

@@ -1,6 +1,7 @@
 //! Every use case asks for its right, and a refusal is logged before it is answered.
 
 use crate::fakes::{TOKEN_PREFIX, World, caller};
+use crate::jobs::order_of;
 use crate::{query, sent};
 use bytes::Bytes;
 use serde_json::Map;
@@ -36,8 +37,15 @@ async fn attempts(app: &App, caller: &Caller) -> Vec<Attempt> {
         attempt!(action, app.exports.permit(caller, dataset));
         attempt!(action, app.exports.head(caller, &asked));
         attempt!(action, app.exports.direct(caller, asked.clone()));
-        attempt!(action, app.exports.estimate(caller, asked));
+        attempt!(action, app.exports.estimate(caller, asked.clone()));
+        attempt!(action, app.jobs.permit(caller, dataset));
+        attempt!(action, app.jobs.order(caller, order_of(asked)));
     }
+    let link_keys = Action::ManageLinkKeys;
+    attempt!(link_keys, app.link_keys.permit(caller));
+    attempt!(link_keys, app.link_keys.list(caller));
+    attempt!(link_keys, app.link_keys.rotate(caller));
+    attempt!(link_keys, app.link_keys.remove(caller, "nobody"));
     let audit_log = Action::Export(Dataset::AuditLog);
     attempt!(audit_log, app.audit.permit(caller));
     attempt!(audit_log, app.audit.latest_checkpoint(caller));
@@ -107,9 +115,10 @@ async fn every_use_case_asks_for_its_right_before_anything_else() {
         let before = world.audit("default").len();
         let made = attempts(&app, &caller).await;
         for action in Action::all() {
-            // Its use cases are not here yet.
+            // The use cases of the one are not here yet; the other is asked for after a look-up, see `jobs`.
+            let is_elsewhere = matches!(action, Action::ListEvents | Action::RemoveExports);
             let tried = made.iter().any(|(_, tried, _)| *tried == action);
-            assert!(tried || action == Action::ListEvents, "{action:?} is not tried");
+            assert!(tried || is_elsewhere, "{action:?} is not tried");
         }
         for (what, action, code) in &made {
             let refused = *code == Some(Code::Forbidden);

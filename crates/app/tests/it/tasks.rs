@@ -92,7 +92,7 @@ async fn a_closed_tenant_is_erased_when_its_time_is_over_and_its_records_are_gon
 }
 
 /// Waits until it holds.
-async fn until(what: &str, holds: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
     let polled = async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(2)).await;

@@ -8,11 +8,14 @@ use futures::channel::oneshot;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use serde_json::{Map, Value};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use tollbook_kit::fault::{Code, Fault};
 use tollbook_model::call::CallRecord;
+use tollbook_model::completeness::HourDigest;
 use tollbook_model::dataset::Dataset;
-use tollbook_model::export::{Estimate, ExportRequest, ExportedFile, Proof};
+use tollbook_model::export::{Estimate, ExportCounters, ExportRequest, ExportedFile, Proof};
+use tollbook_model::export_job::ExportPart;
 use tollbook_model::format::RecordForm;
 use tollbook_model::ports::*;
 use tollbook_model::source::Source;
@@ -123,11 +126,13 @@ impl Connector for LineConnector {
 
 /// Exports are three chunks, of pages they are a chunk a page, with values parted by `|`. One with the filter `trunk=broken` fails after the first, one with `trunk=refused` does not start, one with `trunk=endless` never
 /// gives a second, and its estimate never comes.
+pub(super) struct Plane(pub(super) Arc<World>);
+
 #[async_trait]
-impl DataPlane for World {
+impl DataPlane for Plane {
     async fn export(&self, request: ExportRequest, rows: ExportRows) -> Result<ExportStream, Fault> {
         let (given, pages) = match rows {
-            ExportRows::Stored => (0, None),
+            ExportRows::Stored | ExportRows::Pinned(_) => (0, None),
             ExportRows::Given(rows) => (rows.len(), None),
             ExportRows::Paged { about, pages } => (usize::try_from(about).unwrap(), Some(pages)),
         };
@@ -156,8 +161,35 @@ impl DataPlane for World {
             stream::iter([chunk("one\n"), chunk("two\n"), chunk("three\n")]).boxed()
         };
         let chunks = tallied(chunks, told, !matches!(request.proof, Proof::None));
-        self.exports.lock().unwrap().push((request, given));
+        self.0.exports.lock().unwrap().push((request, given));
         Ok(ExportStream { snapshot_at_ms: NOW_MS, watermark: 3, chunks, file })
+    }
+    async fn write(
+        &self,
+        request: ExportRequest,
+        rows: ExportRows,
+        kept: Vec<ExportPart>,
+        counters: Arc<ExportCounters>,
+    ) -> Result<ExportParts, Fault> {
+        self.0.write_parts(request, rows, kept, counters).await
+    }
+    /// Two hours. A report from 1970 on does not start, one from 1971 on fails after its first hour.
+    async fn completeness(
+        &self,
+        request: ExportRequest,
+        rows: ExportRows,
+    ) -> Result<CompletenessStream, Fault> {
+        let given = if let ExportRows::Given(rows) = rows { rows.len() } else { 0 };
+        let from_ms = request.selection.range.from_ms();
+        let hour = |hour, records, sequences| Ok(HourDigest { hour, records, sequences, root: [0xAB; 32] });
+        let second = match from_ms {
+            0 => return Err(Fault::new(Code::Unavailable, "no report today")),
+            31_536_000_000 => Err(Fault::internal("the disk is gone")),
+            _ => hour(490_003, 1, None),
+        };
+        self.0.exports.lock().unwrap().push((request, given));
+        let hours = stream::iter([hour(490_001, 2, Some((3, 9))), second]).boxed();
+        Ok(CompletenessStream { snapshot_at_ms: NOW_MS, watermark: 3, hours })
     }
     async fn estimate(&self, request: &ExportRequest, rows: ExportRows) -> Result<Estimate, Fault> {
         if let ExportRows::Paged { about, .. } = rows {
@@ -167,7 +199,8 @@ impl DataPlane for World {
             return std::future::pending().await;
         }
         let large = !request.selection.filters.is_empty();
-        Ok(Estimate { rows: 3, bytes: if large { 10_000_000 } else { 9_999_999 } })
+        let rows = self.0.estimated_rows.load(Ordering::SeqCst);
+        Ok(Estimate { rows, bytes: if large { 10_000_000 } else { 9_999_999 } })
     }
 }
 
@@ -203,11 +236,11 @@ fn tallied(
     stream::unfold(start, next).boxed()
 }
 
-fn line(row: &GivenRow) -> String {
+pub(super) fn line(row: &GivenRow) -> String {
     let text = |value: &Field<'_>| match value {
         Field::Null => String::new(),
         Field::Integer(value) | Field::Instant(value) => value.to_string(),
-        other => other.as_text().unwrap().to_owned(),
+        other => other.as_text().map_or_else(|| format!("{other:?}"), str::to_owned),
     };
     row.iter().map(text).collect::<Vec<_>>().join("|") + "\n"
 }

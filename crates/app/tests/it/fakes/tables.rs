@@ -178,9 +178,22 @@ impl SigningKeys for World {
     async fn list(&self) -> Result<Vec<StoredSigningKey>, Fault> {
         Ok(self.signing_keys.lock().unwrap().clone())
     }
-    async fn create(&self, key: StoredSigningKey) -> Result<(), Fault> {
-        self.signing_keys.lock().unwrap().push(key);
+    async fn create(&self, key: StoredSigningKey, audit: Option<AuditEntry>) -> Result<(), Fault> {
+        let mut keys = self.signing_keys.lock().unwrap();
+        if keys.iter().any(|known| (known.purpose, &known.kid) == (key.purpose, &key.kid)) {
+            return Err(Fault::new(Code::Conflict, "there is a key of that name"));
+        }
+        self.log(audit.into_iter().collect())?;
+        keys.push(key);
         Ok(())
+    }
+    async fn remove(&self, purpose: KeyPurpose, kid: &str, audit: Option<AuditEntry>) -> Result<bool, Fault> {
+        let mut keys = self.signing_keys.lock().unwrap();
+        let before = keys.len();
+        keys.retain(|key| (key.purpose, &*key.kid) != (purpose, kid));
+        let removed = keys.len() < before;
+        self.log(audit.filter(|_| removed).into_iter().collect())?;
+        Ok(removed)
     }
 }
 
