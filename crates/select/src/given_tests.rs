@@ -26,7 +26,7 @@ use tollbook_model::tenant::TenantName;
 use tollbook_model::time_range::TimeRange;
 use tollbook_model::value::Value;
 use tollbook_store::artifacts::PartStore;
-use tollbook_store::blob::MemoryBlobs;
+use tollbook_store::blob::{Blobs, MemoryBlobs};
 use tollbook_store::lake::snapshots::{Pins, SnapshotReader};
 use tollbook_store::testing::MemoryCatalog;
 use uuid::Uuid;
@@ -35,9 +35,13 @@ const NOW_MS: i64 = 1_767_603_600_000; // 2026-01-05T09:00:00Z
 const PAGE_ROWS: u64 = 1000;
 
 pub(crate) fn engine() -> Engine {
+    engine_writing_to(Arc::new(MemoryBlobs::new(Arc::new(ManualClock::at(NOW_MS)))))
+}
+
+/// An engine over an empty store.
+pub(crate) fn engine_writing_to(blobs: Arc<dyn Blobs>) -> Engine {
     let clock = Arc::new(ManualClock::at(NOW_MS));
     let catalog = Arc::new(MemoryCatalog::new());
-    let blobs = Arc::new(MemoryBlobs::new(clock.clone()));
     let ids = IdSource::new(clock.clone(), Arc::new(SeededRandomness::new(3)));
     let parts = PartStore::new(blobs.clone(), ids, 0);
     let snapshots = SnapshotReader::new(catalog.clone(), catalog.clone(), blobs, Pins::default());
@@ -88,10 +92,17 @@ fn row(seq: u64) -> GivenRow {
 }
 
 /// What has been asked for, and whether anybody may still ask.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Watched {
     rows: Arc<AtomicU64>,
     pub(crate) dropped: Arc<AtomicU64>,
+}
+
+impl Watched {
+    /// Rows asked for so far.
+    pub(crate) fn asked(&self) -> u64 {
+        self.rows.load(SeqCst)
+    }
 }
 
 struct CountsItsDrop(Arc<AtomicU64>);

@@ -17,6 +17,8 @@ mod merge;
 mod output;
 mod part_state;
 mod part_writer;
+#[cfg(test)]
+mod parts_tests;
 mod pipeline;
 mod plan;
 mod predicate;
