@@ -52,7 +52,7 @@ pub(crate) async fn send(to: SocketAddr, head: &str, body: &[u8]) -> Answer {
 
 async fn read_answer(mut stream: TcpStream) -> Answer {
     let mut bytes = Vec::new();
-    let mut piece = [0u8; 64 * 1024];
+    let mut piece = vec![0; 64 * 1024];
     let reset = loop {
         match stream.read(&mut piece).await {
             Ok(0) => break false,

@@ -2,18 +2,23 @@
 #![allow(clippy::unwrap_used, reason = "a failed test says where")]
 
 mod accounts;
+mod completeness;
 mod connection;
+mod downloads;
 mod edge;
 mod endings;
 #[path = "../../../app/tests/it/fakes.rs"]
-#[allow(dead_code, reason = "shared with the tests of the use cases, which need more of it")]
+#[allow(dead_code, unused_imports, reason = "shared with the tests of the use cases, which need more of it")]
 mod fakes;
 mod gates;
+mod jobs;
 mod limits;
 mod logs;
 mod manifests;
 mod openapi;
 mod realms;
+mod shelf;
+mod slow_readers;
 mod tls;
 
 use connection::{Answer, send};
@@ -26,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tollbook_app::App;
 use tollbook_http::{Api, ConnectionLimits, HttpConfig, RateConfig, serve};
 use tollbook_kit::ids::IdSource;
 use tollbook_kit::supervise::{OnError, Supervisor};
@@ -49,14 +55,19 @@ impl Service {
 
     /// The same, with an outside identity provider.
     async fn with_issuer(config: HttpConfig, issuer: Option<Arc<dyn TokenIssuer>>) -> Self {
+        let world = World::new();
+        let app = world.app_with(issuer).await;
+        Self::over(world, app, config).await
+    }
+
+    /// A service of these use cases, which stand on this world.
+    async fn over(world: Arc<World>, app: App, config: HttpConfig) -> Self {
         let header_patience = Duration::from_millis(300);
         let connections = ConnectionLimits { header_patience, ..config.connections };
         let public_url = "https://cdr.example.net:8443".to_owned();
         let config = HttpConfig { connections, public_url, ..config };
-        let world = World::new();
         let supervisor = Supervisor::new();
         let ids = IdSource::new(world.clock.clone(), world.randomness.clone());
-        let app = world.app_with(issuer).await;
         let api = Api::new(app, ids, world.clock.clone(), supervisor.stop_token(), &config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
