@@ -59,7 +59,7 @@ async fn refusals_come_in_the_order_of_checks() {
         }
     }
     let without = service.with("GET /api/v1/cdr/completeness", "X: y", b"").await;
-    assert_eq!(problem(&without), (401, "unauthenticated".to_owned()));
+    assert_eq!(problem(&without), (401, "unauthorized".to_owned()));
     let unknown = service.as_role("analyst", "GET /api/v1/cdr/completeness?form=2026-01-01", b"").await;
     let names: Vec<_> =
         unknown.json()["errors"].as_array().unwrap().iter().map(|error| error["name"].clone()).collect();

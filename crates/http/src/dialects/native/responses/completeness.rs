@@ -2,6 +2,7 @@
 
 use super::streamed;
 use crate::breaker::Breaker;
+use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
@@ -73,6 +74,13 @@ impl HourView {
             digest: digest.root.iter().map(|byte| format!("{byte:02x}")).collect(),
         }
     }
+}
+
+/// The head of a report, without making it.
+pub(crate) fn head() -> Response {
+    // A body of unknown length, so that no Content-Length is made up.
+    let none = stream::empty::<Result<Bytes, std::io::Error>>();
+    super::unkept(StatusCode::OK, "application/json", Body::from_stream(none))
 }
 
 /// What stands behind the hours of a report without any.

@@ -10,8 +10,8 @@ use crate::openapi::{Methods, Routes};
 use crate::query::Parameters;
 use crate::refusal::Refusal;
 use axum::extract::{Request, State};
-use http::StatusCode;
 use http::request::Parts;
+use http::{Method, StatusCode};
 use tollbook_app::exports::ExportQuery;
 use tollbook_model::access::Caller;
 
@@ -52,6 +52,9 @@ async fn report(State(api): Shared, name: Segment, request: Request) -> Answer {
     let caller = gate::caller(&api, &parts).await?;
     api.app.exports.permit(&caller, dataset).await?;
     let range = completeness::decode(Parameters::parse(parts.uri.query()), api.clock.now_ms())?;
+    if parts.method == Method::HEAD {
+        return Ok(responses::completeness::head());
+    }
     let report = api.app.exports.completeness(&caller, dataset, range).await?;
     let breaker = parts.extensions.get::<Breaker>().cloned();
     Ok(responses::completeness::report(dataset, range, report, breaker)?)
