@@ -33,6 +33,7 @@ use tollbook_kit::fault::Fault;
 use tollbook_kit::ids::{IdSource, Randomness};
 use tollbook_kit::supervise::Supervisor;
 use tollbook_model::ports;
+use tollbook_model::sheet::Sheet;
 
 /// The ports that the use cases stand on.
 pub struct Ports {
@@ -66,6 +67,8 @@ pub struct Ports {
     pub callbacks: Arc<dyn ports::Callbacks>,
     /// How the jobs of each dialect call back.
     pub callback_forms: Vec<Arc<dyn notifications::CallbackForm>>,
+    /// The sheets that dialects export.
+    pub sheets: Vec<Arc<dyn Sheet>>,
     /// The mail server, if there is one.
     pub mailer: Option<Arc<dyn ports::Mailer>>,
     /// The keys that sign.
@@ -183,6 +186,7 @@ impl App {
             sources: ports.sources.clone(),
             audit_log: audit_log.clone(),
             manifests: manifests.clone(),
+            sheets: ports.sheets.clone(),
             public_url: ports.public_url.clone(),
         });
         let background = Background::open(&ports, &rights, &tenants, &desk, &ids).await?;

@@ -29,5 +29,5 @@ pub mod tls;
 
 pub use api::Api;
 pub use config::{ConnectionLimits, HttpConfig, RateConfig};
-pub use dialects::callback_forms;
+pub use dialects::{callback_forms, sheets};
 pub use server::{serve, serve_metrics};

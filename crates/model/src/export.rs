@@ -4,6 +4,7 @@ use crate::format::ExportFormat;
 use crate::jws::JwsKey;
 use crate::merkle::Hash;
 use crate::selection::Selection;
+use crate::sheet::Sheet;
 use crate::tenant::TenantName;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,6 +87,8 @@ pub struct ExportQuery {
     pub signing: Signing,
     /// Were the columns named, or are they the usual ones?
     pub columns_named: bool,
+    /// Name of the sheet that the file shows instead of columns, in CSV; only dialects have any.
+    pub sheet: Option<String>,
 }
 
 /// How far an export has come, counted while it is made and read by whoever shows it. Counts only rise.
@@ -134,6 +137,8 @@ pub struct ExportRequest {
     pub format: ExportFormat,
     /// Are CSV cells guarded against being read as formulas?
     pub formula_guard: bool,
+    /// The sheet that the file shows, in CSV. The selection's columns are its fields.
+    pub sheet: Option<Arc<dyn Sheet>>,
     /// `$id` of the schema, kept in Parquet metadata.
     pub schema_id: String,
     /// How it is proved.

@@ -64,7 +64,13 @@ impl Digester {
     pub(crate) fn export(&self, mut request: ExportRequest) -> ExportRequest {
         request.selection.columns = self.columns[..self.rendered].to_vec();
         request.selection.timezone = TimeZone::UTC;
-        ExportRequest { format: ExportFormat::Ndjson, formula_guard: false, proof: Proof::None, ..request }
+        ExportRequest {
+            format: ExportFormat::Ndjson,
+            formula_guard: false,
+            sheet: None,
+            proof: Proof::None,
+            ..request
+        }
     }
 
     /// The same with all columns that [`Digester::digest`] wants.

@@ -5,10 +5,10 @@
 use crate::output::Encoded;
 use crate::pipeline::{Emitter, Outlet};
 use crate::tally::{Sink, Tally};
+use crate::text_rows::TextRows;
 use bytes::Bytes;
 use futures::channel::oneshot;
 use std::sync::Arc;
-use tollbook_columns::encode::TextEncoder;
 use tollbook_columns::encode::gzip::{self, Deflater, Level, Member};
 use tollbook_columns::parquet_file::{ExportAssembly, Piece};
 use tollbook_kit::fault::{Fault, ResultExt};
@@ -25,8 +25,8 @@ pub(crate) struct FileWriter {
 
 /// What keeps the file's order.
 pub(crate) enum Order {
-    Text(Arc<TextEncoder>),
-    Gzip { encoder: Arc<TextEncoder>, member: Member },
+    Text(Arc<TextRows>),
+    Gzip { encoder: Arc<TextRows>, member: Member },
     Parquet(Box<ExportAssembly>),
 }
 

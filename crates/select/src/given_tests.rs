@@ -62,6 +62,7 @@ pub(crate) fn request(format: ExportFormat) -> ExportRequest {
         },
         format,
         formula_guard: false,
+        sheet: None,
         schema_id: "urn:schema".into(),
         proof: Proof::None,
     }

@@ -30,6 +30,7 @@ mod stretches;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod text_rows;
 
 pub use engine::{Engine, EngineConfig};
 

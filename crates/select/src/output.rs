@@ -4,11 +4,12 @@ use crate::BATCH_ROWS;
 use crate::file_writer::{FileWriter, Order};
 use crate::rows::HandOver;
 use crate::tally::Tally;
+use crate::text_rows::TextRows;
 use arrow_array::RecordBatch;
 use arrow_buffer::BooleanBuffer;
 use std::sync::Arc;
 use tollbook_columns::encode::gzip::{DeflatedBlock, Deflater, Level, Member};
-use tollbook_columns::encode::{ProvedRecords, RecordProof, TextEncoder, TextFormat};
+use tollbook_columns::encode::{ProvedRecords, RecordProof};
 use tollbook_columns::parquet_file::{EncodedRowGroup, ExportAssembly, PartFile, RowChoice};
 use tollbook_kit::fault::Fault;
 use tollbook_model::export::{ExportRequest, Proof};
@@ -75,29 +76,23 @@ pub(crate) struct Output {
 
 /// The encoder of one export, shared by its workers.
 enum Form {
-    Text(Arc<TextEncoder>),
-    Gzip(Arc<TextEncoder>),
+    Text(Arc<TextRows>),
+    Gzip(Arc<TextRows>),
     Parquet(Box<ExportAssembly>),
 }
 
 impl Output {
     pub(crate) fn new(request: &ExportRequest) -> Result<Self, Fault> {
-        let selection = &request.selection;
-        let schema = Schema::of(selection.dataset);
-        let text = |format| {
-            Arc::new(TextEncoder::new(format, schema, &selection.columns, selection.timezone.clone()))
-        };
-        let csv = TextFormat::Csv { formula_guard: request.formula_guard };
-        let form = match request.format {
-            ExportFormat::Csv => Form::Text(text(csv)),
-            ExportFormat::CsvGz => Form::Gzip(text(csv)),
-            ExportFormat::Ndjson => Form::Text(text(TextFormat::Ndjson)),
-            ExportFormat::Json => Form::Text(text(TextFormat::Json)),
-            ExportFormat::Parquet => {
+        let form = match TextRows::of(request)? {
+            Some(rows) if request.format == ExportFormat::CsvGz => Form::Gzip(Arc::new(rows)),
+            Some(rows) => Form::Text(Arc::new(rows)),
+            None => {
                 let key_values = [
                     ("tollbook.schema_id", request.schema_id.clone()),
                     ("tollbook.export_id", request.id.to_string()),
                 ];
+                let selection = &request.selection;
+                let schema = Schema::of(selection.dataset);
                 Form::Parquet(Box::new(ExportAssembly::new(&schema, &selection.columns, &key_values)?))
             }
         };
@@ -152,8 +147,8 @@ impl Output {
 
 /// The part of an output that runs on many threads.
 pub(crate) enum Worker {
-    Text(Arc<TextEncoder>, Option<RecordProof>),
-    Gzip(Arc<TextEncoder>),
+    Text(Arc<TextRows>, Option<RecordProof>),
+    Gzip(Arc<TextRows>),
     Parquet(Box<ExportAssembly>),
 }
 
@@ -224,7 +219,7 @@ fn rows_of(batches: &[RecordBatch]) -> u64 {
     batches.iter().map(|batch| batch.num_rows() as u64).sum()
 }
 
-fn render(encoder: &TextEncoder, batches: &[RecordBatch], first: bool) -> Result<Vec<u8>, Fault> {
+fn render(encoder: &TextRows, batches: &[RecordBatch], first: bool) -> Result<Vec<u8>, Fault> {
     let mut text = Vec::new();
     for (at, batch) in batches.iter().enumerate() {
         encoder.encode(batch, first && at == 0, &mut text)?;

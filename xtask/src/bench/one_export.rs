@@ -134,6 +134,7 @@ fn request(one: &OneExport, store: &Store) -> Result<ExportRequest, Trouble> {
         },
         format,
         formula_guard: false,
+        sheet: None,
         schema_id: "bench".to_owned(),
         proof,
     })

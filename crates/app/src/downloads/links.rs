@@ -3,7 +3,7 @@
 //! A link is judged as the text that came in: there is one spelling of each, and any other is another link, which
 //! nobody signed. Which keys there are is told in [`keys`](super::keys).
 
-use super::keys::LinkKeys;
+use super::keys::{LinkKeys, MOST_LINK_LIFE};
 use std::sync::Arc;
 use std::time::Duration;
 use tollbook_model::export_job::ExportJob;
@@ -64,8 +64,9 @@ pub(crate) struct LinkMaker {
 }
 
 impl LinkMaker {
-    /// Links below this public URL that are good for `life`.
+    /// Links below this public URL that are good for `life`, but not for longer than keys are kept for them.
     pub(crate) fn new(keys: Arc<LinkKeys>, public_url: &str, life: Duration) -> Self {
+        let life = life.min(MOST_LINK_LIFE);
         Self { keys, base: public_url.trim_end_matches('/').to_owned(), life }
     }
 

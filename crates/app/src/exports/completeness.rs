@@ -58,7 +58,7 @@ impl Exports {
         dataset: Dataset,
         range: TimeRange,
     ) -> Result<CompletenessStream, Fault> {
-        let request = self.desk.request(tenant, plain_export(dataset, range), self.ids.next_id());
+        let request = self.desk.request(tenant, plain_export(dataset, range), self.ids.next_id())?;
         let (rows, chain_end) = self.desk.rows_now(&request).await?;
         let report = self.desk.data_plane.completeness(request, rows).await?;
         let watermark = chain_end.unwrap_or(report.watermark);
@@ -83,5 +83,6 @@ fn plain_export(dataset: Dataset, range: TimeRange) -> ExportQuery {
         formula_guard: false,
         signing: Signing::None,
         columns_named: false,
+        sheet: None,
     }
 }

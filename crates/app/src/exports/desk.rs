@@ -10,6 +10,7 @@ use tollbook_model::dataset::Dataset;
 use tollbook_model::export::{Estimate, ExportQuery, ExportRequest};
 use tollbook_model::ports::{AuditLog, DataPlane, ExportRows, Sources};
 use tollbook_model::schema::Schema;
+use tollbook_model::sheet::Sheet;
 use tollbook_model::tenant::Tenant;
 use uuid::Uuid;
 
@@ -19,6 +20,8 @@ pub(crate) struct ExportDesk {
     pub(crate) sources: Arc<dyn Sources>,
     pub(crate) audit_log: Arc<dyn AuditLog>,
     pub(crate) manifests: Arc<Manifests>,
+    /// The sheets that queries name.
+    pub(crate) sheets: Vec<Arc<dyn Sheet>>,
     /// Schema ids begin with it.
     pub(crate) public_url: String,
 }
@@ -29,19 +32,38 @@ impl ExportDesk {
         Schema::of(dataset).id(&self.public_url)
     }
 
-    /// The request as the data plane takes it: numbers in filters in the forms that are stored.
-    pub(crate) fn request(&self, tenant: &Tenant, query: ExportQuery, id: Uuid) -> ExportRequest {
+    /// The request as the data plane takes it: numbers in filters in the forms that are stored, and of a sheet the fields
+    /// that it needs.
+    ///
+    /// # Errors
+    /// `internal` when the query names a sheet that nobody knows.
+    pub(crate) fn request(
+        &self,
+        tenant: &Tenant,
+        query: ExportQuery,
+        id: Uuid,
+    ) -> Result<ExportRequest, Fault> {
         let mut selection = query.selection;
         numbers::normalise(&mut selection.filters, &tenant.pseudonym_keys);
-        ExportRequest {
+        let sheet = query.sheet.map(|name| self.sheet(&name)).transpose()?;
+        if let Some(sheet) = &sheet {
+            selection.columns = sheet.fields().iter().map(|&field| field as usize).collect();
+        }
+        Ok(ExportRequest {
             id,
             tenant: tenant.name.clone(),
             schema_id: self.schema_id(selection.dataset),
             selection,
             format: query.format,
             formula_guard: query.formula_guard,
+            sheet,
             proof: self.manifests.proof(query.signing),
-        }
+        })
+    }
+
+    fn sheet(&self, name: &str) -> Result<Arc<dyn Sheet>, Fault> {
+        let known = self.sheets.iter().find(|sheet| sheet.name() == name).cloned();
+        known.ok_or_else(|| Fault::internal("an export is of a sheet that no dialect has"))
     }
 
     /// The rows of a request as they are now, and of the audit log the last entry that is seen.
@@ -102,7 +124,7 @@ impl ExportDesk {
         query: ExportQuery,
         id: Uuid,
     ) -> Result<Estimate, Fault> {
-        let request = self.request(tenant, query, id);
+        let request = self.request(tenant, query, id)?;
         let (rows, _) = self.rows_now(&request).await?;
         self.data_plane.estimate(&request, rows).await
     }

@@ -173,7 +173,7 @@ impl Exports {
         let signing = query.signing;
         let outline = (signing != Signing::None)
             .then(|| Outline::of(tenant, head.id, self.desk.schema_id(query.selection.dataset), &query));
-        let request = self.desk.request(tenant, query, head.id);
+        let request = self.desk.request(tenant, query, head.id)?;
         let (rows, chain_end) = self.desk.rows_now(&request).await?;
         let stream = self.desk.data_plane.export(request, rows).await?;
         let watermark = chain_end.unwrap_or(stream.watermark);
@@ -250,7 +250,8 @@ mod tests {
             interval: Interval::Day,
         };
         let (signing, columns_named) = (Signing::None, false);
-        let query = ExportQuery { selection, format, formula_guard: false, signing, columns_named };
+        let (formula_guard, sheet) = (false, None);
+        let query = ExportQuery { selection, format, formula_guard, signing, columns_named, sheet };
         file_name(&query, ms("2026-03-04T23:30:00Z"))
     }
 

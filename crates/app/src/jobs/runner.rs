@@ -107,10 +107,11 @@ impl Runner {
             return Ok(());
         };
         (place.state, place.doing) = (JobState::Running, Doing::Works);
-        let (worker, stop) = (self.worker.clone(), supervisor.stop_token());
+        let (worker, running, stop) = (self.worker.clone(), self.running.clone(), supervisor.stop_token());
         supervisor.spawn("export-job", OnError::Log, async move {
             worker.work(claim, job, &held.stopped(), &stop).await;
             drop(held);
+            running.ring();
             Ok(())
         });
         Ok(())

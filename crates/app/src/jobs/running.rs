@@ -75,6 +75,5 @@ impl RunningJob {
 impl Drop for RunningJob {
     fn drop(&mut self) {
         self.jobs.lock().remove(&self.job);
-        self.jobs.ring();
     }
 }

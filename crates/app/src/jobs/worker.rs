@@ -35,6 +35,8 @@ use uuid::Uuid;
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// How long a lease holds without one (`natalia.md` section 1).
 const LEASE: Duration = Duration::from_secs(60);
+/// How long a job stays in hand when the end of an attempt could not be kept.
+const UNSETTLED_REST: Duration = Duration::from_secs(10);
 
 /// Makes the files of jobs.
 pub(crate) struct Worker {
@@ -58,6 +60,8 @@ enum Attempt {
     Lost,
     /// The process stops.
     BrokenOff,
+    /// It was none: all attempts that the job may have are used up.
+    WornOut,
     /// The job's time is over.
     Overdue,
     /// It failed.
@@ -93,7 +97,7 @@ impl Worker {
     pub(super) async fn work(&self, claim: Claim, job: ExportJob, ended: &StopToken, stop: &StopToken) {
         tracing::debug!(job = %job.id, tenant = job.tenant.as_str(), attempt = job.attempt, "an export begins");
         let attempt = if job.attempt > MOST_ATTEMPTS {
-            return self.settle(job.id, self.give_up(claim, &job, failures::worn_out()).await);
+            Attempt::WornOut
         } else if is_overdue(job.created_at_ms, self.clock.now_ms()) {
             Attempt::Overdue
         } else {
@@ -106,16 +110,18 @@ impl Worker {
                 Ok(())
             }
             Attempt::BrokenOff => self.port.let_go(claim, None, false).await.map(drop),
+            Attempt::WornOut => self.give_up(claim, &job, failures::worn_out()).await,
             Attempt::Overdue => self.give_up(claim, &job, failures::overdue()).await,
             Attempt::Failed(fault) => self.after_failure(claim, &job, &fault).await,
         };
-        self.settle(job.id, settled);
-    }
-
-    /// What cannot be written down is found by the next round: the lease is ours, and nobody works on the job.
-    fn settle(&self, job: Uuid, settled: Result<(), Fault>) {
         if let Err(fault) = settled {
-            tracing::error!(%job, fault = fault.log_text(), "the end of an attempt at an export could not be kept");
+            let (job, fault) = (job.id, fault.log_text());
+            tracing::error!(%job, fault, "the end of an attempt at an export could not be kept");
+            // The job is taken again once it is free, but a full disk or a busy database gets some time before.
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(UNSETTLED_REST) => {}
+            }
         }
     }
 
@@ -165,7 +171,7 @@ impl Worker {
         let tenant = self.tenants.named(&job.tenant).await?;
         let tenant = tenant.filter(|tenant| !tenant.is_over(self.clock.now_ms()));
         let tenant = tenant.ok_or_else(time_to_export_is_over)?;
-        let request = self.desk.request(&tenant, job.order.query.clone(), job.id);
+        let request = self.desk.request(&tenant, job.order.query.clone(), job.id)?;
         let (seen, sight) = self.sight(claim, &request).await?;
         let ExportParts { mut parts, file } = self.parts(claim, &request, &sight, counters).await?;
         while let Some(part) = parts.next().await {
@@ -210,7 +216,8 @@ impl Worker {
     ) -> Result<ExportParts, Stopped> {
         let data_plane = &self.desk.data_plane;
         let kept = self.port.parts(claim.job).await?;
-        if !kept.is_empty() && matches!(sight, Sight::Records(_)) {
+        let begins = kept.is_empty();
+        if !begins && matches!(sight, Sight::Records(_)) {
             let rows = self.rows(request, sight).await?;
             match data_plane.write(request.clone(), rows, kept, counters.clone()).await {
                 Err(fault) if fault.code() == Code::Conflict => {
@@ -220,7 +227,9 @@ impl Worker {
                 made => return Ok(made?),
             }
         }
-        ours(self.port.start_over(claim).await?)?;
+        if !begins {
+            ours(self.port.start_over(claim).await?)?;
+        }
         let rows = self.rows(request, sight).await?;
         Ok(data_plane.write(request.clone(), rows, Vec::new(), counters.clone()).await?)
     }

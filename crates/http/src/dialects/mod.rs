@@ -10,10 +10,16 @@ use crate::refusal::Refusal;
 use axum::response::Response;
 use std::sync::Arc;
 use tollbook_app::notifications::CallbackForm;
+use tollbook_model::sheet::Sheet;
 
 /// How the jobs of each dialect call back.
 pub fn callback_forms() -> Vec<Arc<dyn CallbackForm>> {
     vec![Arc::new(native::NativeCallbacks)]
+}
+
+/// The sheets that dialects export.
+pub fn sheets() -> Vec<Arc<dyn Sheet>> {
+    vec![Arc::new(didww::InboundCalls), Arc::new(didww::OutboundCalls)]
 }
 
 /// A refusal in the words of the exchange's dialect.

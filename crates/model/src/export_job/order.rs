@@ -40,6 +40,8 @@ struct Written {
     format: String,
     formula_guard: bool,
     sign: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sheet: Option<String>,
 }
 
 impl JobOrder {
@@ -48,7 +50,7 @@ impl JobOrder {
     /// # Errors
     /// `internal` only.
     pub fn to_text(&self) -> Result<String, Fault> {
-        let ExportQuery { selection, format, formula_guard, signing, columns_named } = &self.query;
+        let ExportQuery { selection, format, formula_guard, signing, columns_named, sheet } = &self.query;
         let Selection { dataset, range, filters, columns, timezone, interval } = selection;
         let fields = Schema::of(*dataset).fields;
         let filters = filters.iter().map(|filter| (filter.field.name().to_owned(), filter.values.clone()));
@@ -65,6 +67,7 @@ impl JobOrder {
             format: format.name().to_owned(),
             formula_guard: *formula_guard,
             sign: signing.name().to_owned(),
+            sheet: sheet.clone(),
         };
         serde_json::to_string(&written).fault("writing an order")
     }
@@ -104,6 +107,7 @@ impl Written {
             formula_guard: self.formula_guard,
             signing: Signing::from_name(&self.sign)?,
             columns_named: self.columns_named,
+            sheet: self.sheet,
         })
     }
 }
@@ -133,6 +137,7 @@ mod tests {
             formula_guard: true,
             signing: Signing::Manifest,
             columns_named: true,
+            sheet: Some("calls".into()),
         };
         JobOrder { query, from: Some("2026-01-01".into()), to: None }
     }

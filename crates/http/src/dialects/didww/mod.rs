@@ -4,5 +4,7 @@
 pub(crate) mod errors;
 mod gate;
 mod routes;
+mod sheets;
 
 pub(crate) use routes::routes;
+pub(crate) use sheets::{InboundCalls, OutboundCalls};

@@ -44,7 +44,7 @@ pub(super) fn query(given: &mut Parameters, dataset: Dataset, now_ms: i64) -> Op
     let (range, timezone) = range.zip(timezone)?;
     let interval = interval.as_deref().and_then(Interval::from_name).unwrap_or_default();
     let selection = Selection { dataset, range, filters, columns, timezone, interval };
-    Some(ExportQuery { selection, format, formula_guard, signing, columns_named })
+    Some(ExportQuery { selection, format, formula_guard, signing, columns_named, sheet: None })
 }
 
 /// Is this the name of a parameter of an export of that dataset?
