@@ -46,7 +46,7 @@ impl Runner {
         let mut line: Vec<InLine> = seen.iter().map(|job| self.in_line(job, now_ms)).collect();
         // What is overdue needs no turn: it is only given up.
         for job in line.iter_mut().filter(|job| is_overdue(job.created_at_ms, now_ms)) {
-            if job.doing != Doing::Works && !supervisor.stop_token().is_cancelled() {
+            if job.doing == Doing::Waits && !supervisor.stop_token().is_cancelled() {
                 self.begin(job, supervisor).await?;
             }
         }
@@ -63,10 +63,8 @@ impl Runner {
     }
 
     fn in_line(&self, job: &JobInLine, now_ms: i64) -> InLine {
-        let is_held = job.lease.is_some_and(|lease| {
-            // A lease of ours whose work is over was left behind by a worker that could not even say so.
-            lease.owner != self.worker.owner && !lease.holds.is_over(now_ms)
-        });
+        let is_held = job.lease.is_some_and(|lease| !lease.holds.is_over(now_ms));
+        // Our own worker is alive, whatever a clock that was set says of its lease.
         let doing = if self.running.has(job.claim.job) || is_held {
             Doing::Works
         } else if job.rests.is_some_and(|rest| !rest.is_over(now_ms)) {

@@ -35,9 +35,6 @@ use uuid::Uuid;
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// How long a lease holds without one (`natalia.md` section 1).
 const LEASE: Duration = Duration::from_secs(60);
-/// How long a job stays in hand when the end of an attempt could not be kept.
-const UNSETTLED_REST: Duration = Duration::from_secs(10);
-
 /// Makes the files of jobs.
 pub(crate) struct Worker {
     /// The process, as leases know it: every start is another one.
@@ -114,14 +111,10 @@ impl Worker {
             Attempt::Overdue => self.give_up(claim, &job, failures::overdue()).await,
             Attempt::Failed(fault) => self.after_failure(claim, &job, &fault).await,
         };
+        // The lease is not renewed any more: when it is over, the next attempt begins.
         if let Err(fault) = settled {
             let (job, fault) = (job.id, fault.log_text());
             tracing::error!(%job, fault, "the end of an attempt at an export could not be kept");
-            // The job is taken again once it is free, but a full disk or a busy database gets some time before.
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(UNSETTLED_REST) => {}
-            }
         }
     }
 

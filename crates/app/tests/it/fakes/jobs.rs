@@ -180,7 +180,9 @@ impl ExportJobs for World {
         self.writable()?;
         let mut jobs = self.jobs.lock().unwrap();
         let Some(row) = jobs.rows.get_mut(&seen.job) else { return Ok(None) };
-        if row.generation != seen.generation || row.job.state.has_ended() {
+        let is_had = row.lease.is_some_and(|lease| !lease.holds.is_over(now_ms));
+        let rests = row.rests.is_some_and(|rest| !rest.is_over(now_ms));
+        if row.generation != seen.generation || row.job.state.has_ended() || is_had || rests {
             return Ok(None);
         }
         row.generation += 1;
