@@ -3,7 +3,7 @@
 //! Faults can be asked for, to see that nobody acknowledges what was not kept.
 
 use async_trait::async_trait;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tollbook_kit::fault::{Code, Fault};
 use tollbook_model::ports::{
@@ -50,6 +50,7 @@ struct Tables {
     watermarks: Vec<(SnapshotScope, u64)>,
     batches: BTreeMap<Uuid, BatchRow>,
     parts: BTreeMap<Uuid, PartRow>,
+    exported: BTreeSet<String>,
     next_append: NextAppend,
     appends: u64,
 }
@@ -67,6 +68,11 @@ impl MemoryCatalog {
     /// Decides what the next append does; after it, appends work again.
     pub fn set_next_append(&self, next: NextAppend) {
         self.tables().next_append = next;
+    }
+
+    /// Names a part of an export, as the row of its job would.
+    pub fn name_export_part(&self, path: &str) {
+        self.tables().exported.insert(path.to_owned());
     }
 
     /// How many appends were asked for.
@@ -263,6 +269,8 @@ impl Manifest for MemoryCatalog {
             .batches
             .values()
             .any(|row| matches!(&row.content, BatchContent::Object(object) if object == path));
-        Ok(by_batch || tables.parts.values().any(|row| row.part.path == path))
+        Ok(by_batch
+            || tables.exported.contains(path)
+            || tables.parts.values().any(|row| row.part.path == path))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::retention::OneTenant;
 use super::*;
+use crate::artifacts::{PartStore, UnpublishedPart};
 use crate::blob::DirectoryBlobs;
 use crate::config::{MAX_BODY_DAYS, ROUND_STEPS, STEP_DAYS};
 use crate::lake::settle::SettledCounts;
@@ -237,6 +238,39 @@ fn objects_without_a_row_are_set_aside_and_erased_a_week_later() {
         world.clock.advance(Duration::from_millis(DAY_MS as u64));
         world.sweep.round().await.unwrap();
         assert_eq!((world.sweep.status().set_aside_erased, keys("set-aside").len()), (1, 0));
+    });
+}
+
+#[test]
+fn parts_of_exports_that_nobody_named_are_set_aside_but_never_those_just_written() {
+    block_on(async {
+        let world = World::new(small_config());
+        let store = PartStore::new(world.blobs.clone(), world.ids.clone(), 0);
+        let begin = || store.create(&TenantName::default_tenant(), Uuid::from_u128(7)).unwrap();
+        let publish = |mut part: UnpublishedPart| {
+            part.write(b"some bytes").unwrap();
+            part.publish().unwrap()
+        };
+        let (named, forgotten, slow) = (publish(begin()), publish(begin()), begin());
+        world.catalog.name_export_part(&named);
+        world.clock.advance(world.config.unnamed_age);
+        world.sweep.round().await.unwrap();
+        assert_eq!(world.sweep.status().set_aside, 0, "not older than that");
+
+        world.clock.advance(world.config.unnamed_round);
+        // Begun long ago, published now and named in a moment.
+        let slow = publish(slow);
+        world.sweep.round().await.unwrap();
+        assert_eq!(world.sweep.status().set_aside, 1);
+        let left = |path: &str| world.blobs.find(path).unwrap().is_some();
+        assert!(left(&named) && left(&slow) && !left(&forgotten));
+        let aside = world.blobs.list("set-aside").unwrap();
+        assert!(aside[0].path.ends_with(&format!("/{forgotten}")), "{}", aside[0].path);
+
+        world.clock.advance(world.config.set_aside_for + Duration::from_millis(DAY_MS as u64));
+        world.catalog.name_export_part(&slow);
+        world.sweep.round().await.unwrap();
+        assert!(left(&named) && left(&slow) && world.blobs.list("set-aside").unwrap().is_empty());
     });
 }
 
