@@ -5,6 +5,7 @@
 //! to all of them.
 
 pub mod audit;
+mod background;
 mod changes;
 mod credentials;
 pub mod datasets;
@@ -189,7 +190,7 @@ impl App {
             sheets: ports.sheets.clone(),
             public_url: ports.public_url.clone(),
         });
-        let background = Background::open(&ports, &rights, &tenants, &desk, &ids).await?;
+        let background = background::Background::open(&ports, &rights, &tenants, &desk, &ids).await?;
         let tasks = tasks::Tasks {
             checkpoints: audit::checkpoints::Checkpoints::new(audit_log.clone(), keys.clone(), clock.clone()),
             audit_log: audit_log.clone(),
@@ -245,87 +246,4 @@ impl App {
         self.identities.start_tasks(supervisor);
         self.notices.start(supervisor);
     }
-}
-
-/// What belongs to exports that are made in the background, from their order to their download.
-struct Background {
-    jobs: Arc<jobs::Jobs>,
-    runner: jobs::Runner,
-    sweep: Arc<jobs::JobSweep>,
-    downloads: downloads::Downloads,
-    link_keys: Arc<downloads::LinkKeys>,
-    register: downloads::LinkKeyRegister,
-    notices: Arc<notifications::Notices>,
-}
-
-impl Background {
-    async fn open(
-        ports: &Ports,
-        rights: &Arc<rights::Rights>,
-        tenants: &Arc<tenants::TenantDirectory>,
-        desk: &Arc<exports::desk::ExportDesk>,
-        ids: &IdSource,
-    ) -> Result<Self, Fault> {
-        let Ports { export_jobs, artifacts, clock, randomness, signing_keys, .. } = ports;
-        let notices = Arc::new(notices(ports, ids));
-        let opened = downloads::LinkKeys::open(signing_keys.clone(), clock.clone(), randomness.clone());
-        let link_keys = opened.await?;
-        let links = downloads::LinkMaker::new(link_keys.clone(), &ports.public_url, ports.jobs.link_life);
-        let visible = Arc::new(jobs::VisibleJobs::new(rights.clone(), export_jobs.clone()));
-        let running = Arc::<jobs::RunningJobs>::default();
-        let (port, bins) = (export_jobs.clone(), artifacts.clone());
-        let sweep = Arc::new(jobs::JobSweep::new(port, bins, running.clone(), clock.clone()));
-        let worker = Arc::new(jobs::Worker {
-            owner: ids.next_id(),
-            port: export_jobs.clone(),
-            artifacts: artifacts.clone(),
-            tenants: tenants.clone(),
-            desk: desk.clone(),
-            notices: notices.clone(),
-            clock: clock.clone(),
-            leftovers: sweep.bell(),
-        });
-        let runner = jobs::Runner::new(worker, running.clone(), ports.jobs.workers);
-        let jobs = Arc::new(jobs::Jobs {
-            rights: rights.clone(),
-            tenants: tenants.clone(),
-            visible: visible.clone(),
-            port: export_jobs.clone(),
-            desk: desk.clone(),
-            notices: notices.clone(),
-            links,
-            running,
-            sweep: sweep.clone(),
-            ids: ids.clone(),
-            clock: clock.clone(),
-            changes: changes::Changes::default(),
-        });
-        let files = downloads::DownloadPorts {
-            jobs: export_jobs.clone(),
-            artifacts: artifacts.clone(),
-            audit_log: ports.audit_log.clone(),
-            clock: clock.clone(),
-        };
-        let downloads = downloads::Downloads::new(link_keys.clone(), visible, files);
-        let register = downloads::LinkKeyRegister::new(rights.clone(), link_keys.clone(), clock.clone());
-        Ok(Self { jobs, runner, sweep, downloads, link_keys, register, notices })
-    }
-}
-
-fn notices(ports: &Ports, ids: &IdSource) -> notifications::Notices {
-    let outside = notifications::NoticePorts {
-        notifications: ports.notifications.clone(),
-        callbacks: ports.callbacks.clone(),
-        mailer: ports.mailer.clone(),
-        forms: ports.callback_forms.clone(),
-        tenants: ports.tenants.clone(),
-        users: ports.users.clone(),
-        clock: ports.clock.clone(),
-        randomness: ports.randomness.clone(),
-    };
-    let settings = notifications::NoticeSettings {
-        public_url: ports.public_url.clone(),
-        mail_domains: ports.jobs.mail_domains.clone(),
-    };
-    notifications::Notices::new(outside, ids.clone(), settings)
 }

@@ -1,14 +1,13 @@
 //! Taking jobs back: cancelling what is not ready, and removing the files of what is.
 
 use super::Jobs;
+use crate::notifications::JobEvent;
 use std::sync::Arc;
 use tollbook_kit::fault::Fault;
 use tollbook_model::access::{Action, Caller};
 use tollbook_model::audit::{AuditEntry, AuditObject, Outcome};
 use tollbook_model::export_job::{ExportJob, JobState};
 use uuid::Uuid;
-
-use crate::notifications::JobEvent;
 
 impl Jobs {
     /// Takes a job back: one that is queued or running is cancelled, one that is ready loses its files, with all links to
