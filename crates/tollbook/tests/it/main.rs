@@ -6,6 +6,7 @@ mod accounts;
 mod audit_log;
 mod bad_input;
 mod client;
+mod completeness;
 mod contract;
 mod credentials;
 mod demo;
