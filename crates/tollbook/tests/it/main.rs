@@ -11,6 +11,7 @@ mod contract;
 mod credentials;
 mod demo;
 mod edge;
+mod export_cli;
 mod forged_tokens;
 mod full_disk;
 mod fuzz;
