@@ -101,6 +101,13 @@ async fn parts_that_no_range_needs_may_be_gone(
     };
     assert_eq!((fault.code(), whole.len() as u64), (Code::Gone, missing_at - 5));
     assert!(broken.next().await.is_none(), "nothing follows");
+
+    let (_, parts) = write(blobs);
+    let mut reading = artifacts.read(parts.clone(), 10..file.len() as u64).await.unwrap();
+    reading.next().await.unwrap().unwrap();
+    artifacts.erase(vec![parts[2].path.clone().unwrap()]).await.unwrap();
+    let fault = reading.next().await.unwrap().unwrap_err();
+    assert_eq!(fault.code(), Code::Gone, "what is taken back is taken from those who read it, too");
 }
 
 async fn only_parts_are_erased(blobs: &Arc<dyn Blobs>, artifacts: &StoredArtifacts, parts: &[ExportPart]) {
@@ -137,6 +144,12 @@ struct Watched {
 
 struct WatchedSource(Arc<dyn ByteSource>, Arc<Mutex<Vec<String>>>);
 
+impl Drop for WatchedSource {
+    fn drop(&mut self) {
+        self.1.lock().unwrap().push("close".to_owned());
+    }
+}
+
 impl ByteSource for WatchedSource {
     fn size(&self) -> u64 {
         self.0.size()
@@ -171,7 +184,7 @@ impl Blobs for Watched {
 }
 
 #[tokio::test]
-async fn parts_are_opened_and_read_when_they_are_asked_for() {
+async fn chunks_are_read_when_they_are_asked_for_and_nothing_is_held_between() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let inner = MemoryBlobs::new(Arc::new(SystemClock::new()));
     let blobs: Arc<dyn Blobs> = Arc::new(Watched { inner, seen: Arc::clone(&seen) });
@@ -179,13 +192,13 @@ async fn parts_are_opened_and_read_when_they_are_asked_for() {
     let artifacts = StoredArtifacts::new(blobs);
     let took = || std::mem::take(&mut *seen.lock().unwrap());
     let mut chunks: BoxStream<'_, _> = artifacts.read(parts, 0..file.len() as u64).await.unwrap();
-    assert_eq!(took(), ["open"], "only the first part");
-    chunks.next().await.unwrap().unwrap();
-    assert_eq!(took(), ["read 0 10"]);
-    chunks.next().await.unwrap().unwrap();
-    assert_eq!(took(), ["open".to_owned(), format!("read 0 {CHUNK_BYTES}")]);
-    chunks.next().await.unwrap().unwrap();
-    assert_eq!(took(), [format!("read {CHUNK_BYTES} {CHUNK_BYTES}")]);
+    assert_eq!(took(), ["open", "close"], "only the first part");
+    let first = (0, 10);
+    let second = [(0, CHUNK_BYTES), (CHUNK_BYTES, CHUNK_BYTES)];
+    for (offset, length) in [first, second[0], second[1]] {
+        assert_eq!(chunks.next().await.unwrap().unwrap().len(), length);
+        assert_eq!(took(), ["open".to_owned(), format!("read {offset} {length}"), "close".to_owned()]);
+    }
     drop(chunks);
     assert!(took().is_empty());
 }

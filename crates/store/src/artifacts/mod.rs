@@ -46,9 +46,9 @@ impl Artifacts for StoredArtifacts {
         parts: Vec<ExportPart>,
         range: Range<u64>,
     ) -> Result<BoxStream<'static, Result<Bytes, Fault>>, Fault> {
-        let mut reading = Reading::new(self.blobs.clone(), parts, range)?;
+        let reading = Reading::new(self.blobs.clone(), parts, range)?;
         // A file that is gone is better refused than broken off.
-        let reading = tokio::task::spawn_blocking(move || reading.open().map(|()| reading))
+        let reading = tokio::task::spawn_blocking(move || reading.check().map(|()| reading))
             .await
             .fault("waiting for a part to be opened")??;
         Ok(reading.chunks())

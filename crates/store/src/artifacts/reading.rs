@@ -1,5 +1,5 @@
-//! A file read for one reader: a chunk at a time, when it is asked for. Between two chunks nothing is held but an open
-//! object.
+//! A file read for one reader: a chunk at a time, when it is asked for. Between two chunks nothing is held, not even an
+//! open object: readers may be many and slow. So a file that is erased also ends for those who are reading it.
 
 use crate::blob::Blobs;
 use bytes::Bytes;
@@ -16,8 +16,6 @@ use tollbook_model::ports::CHUNK_BYTES;
 pub(super) struct Reading {
     blobs: Arc<dyn Blobs>,
     pieces: VecDeque<Piece>,
-    /// The object of the first piece, once it was asked for.
-    opened: Option<Arc<dyn ByteSource>>,
 }
 
 /// What is wanted of one part; never nothing.
@@ -49,20 +47,22 @@ impl Reading {
         if range.start > range.end || range.end > start {
             return Err(Fault::internal("a range that does not lie inside its file was asked for"));
         }
-        Ok(Self { blobs, pieces, opened: None })
+        Ok(Self { blobs, pieces })
     }
 
-    /// Opens the object that comes next, if it is not open. Blocks.
-    pub(super) fn open(&mut self) -> Result<(), Fault> {
-        let Some(piece) = self.pieces.front().filter(|_| self.opened.is_none()) else { return Ok(()) };
+    /// Is what comes next there? Blocks.
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        self.pieces.front().map_or(Ok(()), |piece| self.open(piece).map(drop))
+    }
+
+    fn open(&self, piece: &Piece) -> Result<Arc<dyn ByteSource>, Fault> {
         let Some(source) = self.blobs.find(&piece.path)? else {
             return Err(Fault::new(Code::Gone, "the file was removed; order it again"));
         };
-        if source.size() != piece.part_bytes {
-            return Err(Fault::internal("a part of an export is of another size").with_context(&piece.path));
+        if source.size() == piece.part_bytes {
+            return Ok(source);
         }
-        self.opened = Some(source);
-        Ok(())
+        Err(Fault::internal("a part of an export is of another size").with_context(&piece.path))
     }
 
     /// The chunks; a thread is taken for each only while it is read.
@@ -75,8 +75,8 @@ impl Reading {
     }
 
     fn next_chunk(&mut self) -> Result<Option<Bytes>, Fault> {
-        self.open()?;
-        let (Some(piece), Some(source)) = (self.pieces.front_mut(), &self.opened) else { return Ok(None) };
+        let Some(mut piece) = self.pieces.pop_front() else { return Ok(None) };
+        let source = self.open(&piece)?;
         let from = piece.wanted.start;
         let take = (piece.wanted.end - from).min(CHUNK_BYTES as u64);
         let length = usize::try_from(take).fault("measuring a chunk")?;
@@ -84,9 +84,8 @@ impl Reading {
             Fault::internal("reading a part of an export").with_context(&piece.path).with_source(error)
         })?;
         piece.wanted.start += take;
-        if piece.wanted.is_empty() {
-            self.pieces.pop_front();
-            self.opened = None;
+        if !piece.wanted.is_empty() {
+            self.pieces.push_front(piece);
         }
         Ok(Some(chunk))
     }
