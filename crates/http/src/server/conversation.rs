@@ -32,7 +32,7 @@ const MOST_HEAD_BYTES: usize = 64 * 1024;
 /// keeps, a reader who takes nothing holds less than 256 KiB.
 const MOST_WAITING_BYTES: usize = 32 * 1024;
 /// Bytes that wait in the kernel for their turn on the wire. What is on its way is not among them, so this slows nobody;
-/// but a slow reader holds no megabytes there, and each time he takes a little it shows.
+/// without it the kernel takes about 4 MB for each reader who is slow.
 #[cfg(target_os = "linux")]
 const MOST_UNSENT_BYTES: u32 = 128 * 1024;
 /// Header lines of one request over HTTP/1.

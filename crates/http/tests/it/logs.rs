@@ -1,10 +1,15 @@
 //! What the log says of requests, and what it never says.
 
 use crate::fakes::TOKEN_PREFIX;
+use crate::shelf::{FILE, ready_job, target};
 use crate::{NDJSON, Service};
+use http::{Request, Version};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
+use tokio::net::TcpStream;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Keeps what is written to it.
@@ -57,6 +62,8 @@ async fn a_line_per_request_and_no_secret_in_any() {
     let _guard = tracing::subscriber::set_default(subscriber);
     let service = Service::start().await;
     let bearer = format!("Authorization: Bearer {TOKEN_PREFIX}admin");
+    let link = target(&ready_job(&service).await["download_url"]);
+    let known = lines.access().len();
     let mut ids = Vec::new();
     for (line, header, body) in [
         ("GET /api/v1/cdr/export?from=2026-01-01&calling_party=%2B442071234567", bearer.as_str(), ""),
@@ -72,11 +79,14 @@ async fn a_line_per_request_and_no_secret_in_any() {
             "grant_type=password&client_id=ocp&username=planted-secret&password=planted-secret",
         ),
         ("GET /healthz", "X: y", ""),
+        ("GET /dl/v1/planted-secret/planted-secret?exp=1&kid=k1&sig=planted-secret", "X: y", ""),
+        (&format!("GET {link}"), "X: y", ""),
     ] {
         let answer = service.with(line, header, body.as_bytes()).await;
         ids.push((answer.header("x-request-id").unwrap(), answer.status));
     }
-    let access = lines.access();
+    over_http_2(&service, &link).await;
+    let access = lines.access().split_off(known);
     let told: Vec<_> = access
         .iter()
         .map(|(level, line)| {
@@ -103,6 +113,9 @@ async fn a_line_per_request_and_no_secret_in_any() {
             "INFO other none 404 native not_found",
             "INFO POST /auth/realms/{realm}/protocol/openid-connect/token 401 realms unauthenticated",
             "DEBUG GET /healthz 200 native -",
+            "INFO GET /dl/v1/{job}/{file} 403 native forbidden",
+            "INFO GET /dl/v1/{job}/{file} 200 native -",
+            "INFO GET /dl/v1/{job}/{file} 200 native -",
         ]
     );
     for ((id, status), (_, line)) in ids.iter().zip(&access) {
@@ -115,10 +128,29 @@ async fn a_line_per_request_and_no_secret_in_any() {
     assert_eq!(access[0].1["tenant"], "default");
     assert!(access[0].1["actor"].as_str().unwrap().starts_with("token:"));
     assert!(access[2].1.get("tenant").is_none(), "nobody is known of it");
-    let text = lines.text().to_ascii_lowercase();
+    let signature = link.rsplit_once("sig=").unwrap().1;
+    let text = lines.text();
+    for secret in [signature, "sig=", "exp="] {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+    let text = text.to_ascii_lowercase();
     for secret in ["planted-secret", "442071234567", TOKEN_PREFIX, "from=2026"] {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
+}
+
+/// A download over the other version, whose library has a log of its own.
+async fn over_http_2(service: &Service, link: &str) {
+    let stream = TcpStream::connect(service.address).await.unwrap();
+    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (mut sender, connection) = handshake.await.unwrap();
+    let download = async move {
+        let request = Request::get(format!("http://localhost{link}")).version(Version::HTTP_2);
+        let answer = sender.send_request(request.body(Empty::<bytes::Bytes>::new()).unwrap()).await.unwrap();
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), FILE);
+    };
+    let (ended, ()) = tokio::join!(connection, download);
+    ended.unwrap();
 }
 
 #[tokio::test]

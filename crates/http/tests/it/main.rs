@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::rustls::ServerConfig;
 use tollbook_app::App;
 use tollbook_http::{Api, ConnectionLimits, HttpConfig, RateConfig, serve};
 use tollbook_kit::ids::IdSource;
@@ -57,11 +58,11 @@ impl Service {
     async fn with_issuer(config: HttpConfig, issuer: Option<Arc<dyn TokenIssuer>>) -> Self {
         let world = World::new();
         let app = world.app_with(issuer).await;
-        Self::over(world, app, config).await
+        Self::over(world, app, config, None).await
     }
 
     /// A service of these use cases, which stand on this world.
-    async fn over(world: Arc<World>, app: App, config: HttpConfig) -> Self {
+    async fn over(world: Arc<World>, app: App, config: HttpConfig, tls: Option<Arc<ServerConfig>>) -> Self {
         let header_patience = Duration::from_millis(300);
         let connections = ConnectionLimits { header_patience, ..config.connections };
         let public_url = "https://cdr.example.net:8443".to_owned();
@@ -71,7 +72,7 @@ impl Service {
         let api = Api::new(app, ids, world.clock.clone(), supervisor.stop_token(), &config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        supervisor.spawn("http", OnError::StopProcess, serve(listener, None, api, config));
+        supervisor.spawn("http", OnError::StopProcess, serve(listener, tls, api, config));
         Self { address, world, supervisor }
     }
 
