@@ -145,41 +145,37 @@ impl Engine {
         })
     }
 
-    /// The pieces of work that are left behind what is kept, and the stretches that they are of. Tells how much there is to
-    /// do in all, and how much of it is done.
+    /// The pieces of work that are left behind what is kept, the stretches that they are of, and how many records were
+    /// looked at for the stretches before.
     async fn stretched_source(
         &self,
         request: &ExportRequest,
         rows: ExportRows,
         kept: Option<&Kept>,
         output: &Output,
-        counters: &ExportCounters,
         stop: &StopToken,
-    ) -> Result<(VecDeque<Stretch>, Source<Job>), Fault> {
+    ) -> Result<(u64, VecDeque<Stretch>, Source<Job>), Fault> {
         let range = request.selection.range;
         if request.selection.dataset != Dataset::Cdr {
             if kept.is_some() {
                 return Err(damaged(Fault::internal("what is written in one part cannot be gone on with")));
             }
             let whole = Stretch { range, records: about(&rows) };
-            counters.expect(whole.records);
             let (_, source) = self.source(request, rows, output, stop).await?;
-            return Ok((VecDeque::from([whole]), source));
+            return Ok((0, VecDeque::from([whole]), source));
         }
         let (contents, snapshot) = self.pin(request, rows).await?;
         let all = stretches(&snapshot, range, self.stretch_records(request));
-        counters.expect(all.iter().map(|stretch| stretch.records).sum());
         let from_ms = kept.and_then(|kept| kept.next_ms).unwrap_or(range.from_ms());
         let (done, left): (Vec<Stretch>, Vec<Stretch>) =
             all.into_iter().partition(|stretch| stretch.range.to_ms() <= from_ms);
-        let rows_before = kept.map_or(0, |kept| kept.tally.rows());
-        counters.add(done.iter().map(|stretch| stretch.records).sum(), rows_before);
+        let done = done.iter().map(|stretch| stretch.records).sum();
         let left = left.into_iter().filter_map(|stretch| stretch.behind(from_ms));
         let left: VecDeque<Stretch> = left.collect();
         let ranges = left.iter().map(|stretch| stretch.range).collect();
-        let first = rows_before == 0;
+        let first = kept.is_none_or(|kept| kept.tally.rows() == 0);
         let jobs = stored::stretched(contents, snapshot, request, output.pieces(), ranges, first);
-        Ok((left, jobs))
+        Ok((done, left, jobs))
     }
 
     fn stretch_records(&self, request: &ExportRequest) -> u64 {
@@ -257,13 +253,15 @@ impl DataPlane for Engine {
         }
         let output = Output::new(&request)?;
         let stop = StopToken::new();
-        let (stretches, source) =
-            self.stretched_source(&request, rows, kept.as_ref(), &output, &counters, &stop).await?;
+        let (done, stretches, source) =
+            self.stretched_source(&request, rows, kept.as_ref(), &output, &stop).await?;
         let (width, worker) = (self.width(&output), output.worker());
         let mut written = output.file().hashed();
         if let Some(kept) = &kept {
             kept.restore(&mut written)?;
         }
+        counters.expect(done + stretches.iter().map(|stretch| stretch.records).sum::<u64>());
+        counters.add(done, written.tally().rows());
         let before = kept.map_or(0, |kept| kept.parts);
         let writer = PartWriter::new(written, self.parts_of(&request), before, stretches, counters, told);
         let runtime = tokio::runtime::Handle::current();

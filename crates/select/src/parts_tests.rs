@@ -363,7 +363,9 @@ async fn what_is_damaged_is_not_gone_on_with() {
     let order = Order::of(&world, ExportFormat::Json, Proof::None).await;
     let kept = world.attempt(&order, &[], 2).await;
     let other = Order::of(&world, ExportFormat::Json, Proof::Digests).await;
-    conflicts(&other, &kept, "leaves are missing").await;
+    let counters = Arc::new(ExportCounters::default());
+    let refused = world.counted(&other, &kept, counters.clone()).await.err().unwrap();
+    assert_eq!((refused.code(), counters.share()), (Code::Conflict, None), "leaves are missing");
 }
 
 #[tokio::test]
