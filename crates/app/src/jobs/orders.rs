@@ -60,7 +60,8 @@ pub struct OrderedJob {
 }
 
 impl Jobs {
-    /// Takes an order. The job is durable when it is answered; the work follows.
+    /// Takes an order. The job is durable when it is answered; the work follows. A repeated order is answered with the
+    /// first one's job, whatever has become of its contacts since.
     ///
     /// # Errors
     /// `forbidden`; `gone` when the tenant's time to export is over; `invalid`, naming every wrong contact and reference;
@@ -69,18 +70,18 @@ impl Jobs {
     pub async fn order(&self, caller: &Caller, new: NewJob) -> Result<OrderedJob, Fault> {
         self.permit(caller, new.order.query.selection.dataset).await?;
         let tenant = self.tenants.exportable(caller).await?;
+        let key = new.idempotency.as_ref().map(|idempotency| key_of(caller, idempotency));
+        if let Some(key) = &key
+            && let Some(Ordered::Before(job)) = self.port.ordered_before(key, self.clock.now_ms()).await?
+        {
+            return Ok(OrderedJob { view: self.view(&tenant, *job), replayed: true });
+        }
         let mut faults = self.notices.check(&tenant.name, new.dialect, &new.contacts).await?;
         faults.extend(new.external_reference.as_deref().and_then(reference_fault));
         faults.extend(new.idempotency.as_ref().and_then(key_fault));
         all_right(faults)?;
         let (id, query) = (self.ids.next_id(), new.order.query.clone());
         let rows_estimated = self.desk.estimate(&tenant, query, id).await?.rows;
-        let key = new.idempotency.clone().map(|idempotency| IdempotencyKey {
-            credential: caller.credential,
-            path: idempotency.path,
-            key: idempotency.key,
-            request: idempotency.request,
-        });
         let job = self.queued(caller, new, id, rows_estimated);
         let object = Some(AuditObject::new("export_job", id));
         let entry = caller.entry(job.created_at_ms, "export.create", object, Outcome::Success);
@@ -147,6 +148,15 @@ impl Jobs {
 pub(super) fn reference_fault(reference: &str) -> Option<Detail> {
     let reason = || format!("must be at most {REFERENCE_CHARACTERS} characters");
     (reference.chars().count() > REFERENCE_CHARACTERS).then(|| invalid("external_reference", reason()))
+}
+
+fn key_of(caller: &Caller, idempotency: &Idempotency) -> IdempotencyKey {
+    IdempotencyKey {
+        credential: caller.credential,
+        path: idempotency.path.clone(),
+        key: idempotency.key.clone(),
+        request: idempotency.request,
+    }
 }
 
 fn key_fault(idempotency: &Idempotency) -> Option<Detail> {

@@ -1,4 +1,4 @@
-//! Taking jobs back: cancelling what is not ready, and removing the files of what is.
+//! Taking jobs back: cancelling what is not ready, removing the files of what is, and forgetting a job as a whole.
 
 use super::Jobs;
 use crate::notifications::JobEvent;
@@ -17,15 +17,48 @@ impl Jobs {
     /// `forbidden` when the caller may export nothing, or it is somebody else's and he may not take back those;
     /// `not_found`; `storage_full`, `unavailable` or `internal`.
     pub async fn remove(&self, caller: &Caller, id: Uuid) -> Result<(), Fault> {
-        let mut job = self.visible.find(caller, id).await?;
-        if job.owner.credential != caller.credential {
-            self.rights.require(caller, Action::RemoveExports).await?;
-        }
+        let mut job = self.removable(caller, id).await?;
         // The job may go on between the look and the deed, but only twice: to running, and to its end.
         while !self.taken_back(caller, &job).await? {
             job = self.visible.find(caller, id).await?;
         }
         Ok(())
+    }
+
+    /// Forgets a job: it ends if it has not ended, its files and the links to them go, and so does all that is still to be
+    /// told of it. Nobody is told of this either. Afterwards it is as if it had never been ordered.
+    ///
+    /// # Errors
+    /// As [`Jobs::remove`].
+    pub async fn discard(&self, caller: &Caller, id: Uuid) -> Result<(), Fault> {
+        let mut job = self.removable(caller, id).await?;
+        // It may end between the look and the deed.
+        while !self.discarded(caller, &job).await? {
+            job = self.visible.find(caller, id).await?;
+        }
+        self.running.stop(id);
+        self.erase_files(id).await;
+        // A place in the quota may be free.
+        self.running.ring();
+        Ok(())
+    }
+
+    /// False when the job has ended since it was seen, or is gone.
+    async fn discarded(&self, caller: &Caller, job: &ExportJob) -> Result<bool, Fault> {
+        let had_ended = job.state.has_ended();
+        let states: Vec<_> =
+            JobState::ALL.into_iter().filter(|state| state.has_ended() == had_ended).collect();
+        let action = if had_ended { "export.delete" } else { "export.cancel" };
+        self.port.remove(&job.tenant, job.id, &states, self.entry(caller, action, job.id)).await
+    }
+
+    /// A job that the caller may take back.
+    async fn removable(&self, caller: &Caller, id: Uuid) -> Result<ExportJob, Fault> {
+        let job = self.visible.find(caller, id).await?;
+        if job.owner.credential != caller.credential {
+            self.rights.require(caller, Action::RemoveExports).await?;
+        }
+        Ok(job)
     }
 
     /// False when the job is no longer in the state that it was seen in.

@@ -10,7 +10,9 @@ use tollbook_app::exports::ExportQuery;
 use tollbook_app::jobs::{Idempotency, JobListing, NewJob};
 use tollbook_app::settings::SettingsChange;
 use tollbook_app::tenants::QuotaChange;
+use tollbook_app::users::NewUser;
 use tollbook_kit::fault::Code;
+use tollbook_kit::secret::Secret;
 use tollbook_kit::supervise::Supervisor;
 use tollbook_model::access::{Caller, Role};
 use tollbook_model::dataset::Dataset;
@@ -295,4 +297,74 @@ async fn jobs_are_taken_back_by_their_owners_and_admins() {
 
     world.disk_is_full.store(true, Ordering::SeqCst);
     assert!(app.jobs.order(&analyst, order_of(all_of_cdr())).await.is_err(), "what cannot be logged");
+}
+
+#[tokio::test]
+async fn a_discarded_job_is_as_if_it_had_never_been() {
+    let world = World::new();
+    let app = world.app().await;
+    let (analyst, auditor, admin) = (caller(Role::Analyst), caller(Role::Auditor), caller(Role::Admin));
+    let keyed = NewJob {
+        contacts: JobContacts {
+            callback_url: Some("https://hook.example/".into()),
+            notify_email: Vec::new(),
+        },
+        idempotency: Some(Idempotency { path: "/".into(), key: "k".into(), request: [0; 32] }),
+        ..order_of(all_of_cdr())
+    };
+    let id = app.jobs.order(&analyst, keyed.clone()).await.unwrap().view.job.id;
+    assert_eq!(app.jobs.discard(&auditor, id).await.unwrap_err().code(), Code::Forbidden);
+    app.jobs.discard(&analyst, id).await.unwrap();
+    assert_eq!(world.last_entry("default").action, "export.cancel");
+    for fault in
+        [app.jobs.find(&analyst, id).await.unwrap_err(), app.jobs.discard(&analyst, id).await.unwrap_err()]
+    {
+        assert_eq!(fault.code(), Code::NotFound);
+    }
+    let again = app.jobs.order(&analyst, keyed).await.unwrap();
+    assert!(!again.replayed, "its key went with it");
+
+    let id = again.view.job.id;
+    made(&world, &app, &[id]).await;
+    assert_eq!((world.objects().len(), world.told().len()), (4, 1));
+    app.jobs.discard(&admin, id).await.unwrap();
+    assert_eq!(world.last_entry("default").action, "export.delete");
+    assert!(world.objects().is_empty(), "files are removed at once");
+    assert!(world.told().is_empty(), "what was not told yet is not told any more");
+    assert!(listed(&app, &analyst, all()).await.is_empty());
+
+    let (waiting, taken_back) = (ordered(&app, &analyst).await, ordered(&app, &analyst).await);
+    app.jobs.remove(&analyst, taken_back).await.unwrap();
+    app.jobs.discard(&analyst, taken_back).await.unwrap();
+    world.disk_is_full.store(true, Ordering::SeqCst);
+    assert!(app.jobs.discard(&analyst, waiting).await.is_err(), "what cannot be logged");
+    assert_eq!(listed(&app, &analyst, all()).await, [waiting]);
+}
+
+#[tokio::test]
+async fn a_repeated_order_is_answered_though_whom_it_mails_is_gone() {
+    let world = World::new();
+    let app = world.app().await;
+    let admin = caller(Role::Admin);
+    let new = NewUser {
+        username: "ann@acme.example".into(),
+        password: Secret::new("a long and good password".into()),
+        role: Role::Viewer,
+        email: None,
+    };
+    let user = app.users.create(&admin, new).await.unwrap();
+    let mailed = NewJob {
+        contacts: JobContacts { callback_url: None, notify_email: vec!["ann@acme.example".into()] },
+        idempotency: Some(Idempotency { path: "/".into(), key: "k".into(), request: [0; 32] }),
+        ..order_of(all_of_cdr())
+    };
+    let first = app.jobs.order(&admin, mailed.clone()).await.unwrap();
+    app.users.remove(&admin, user.id).await.unwrap();
+    let second = app.jobs.order(&admin, mailed.clone()).await.unwrap();
+    assert!(second.replayed && second.view.job.id == first.view.job.id);
+    let other = NewJob {
+        idempotency: Some(Idempotency { path: "/".into(), key: "k".into(), request: [1; 32] }),
+        ..mailed
+    };
+    assert_eq!(app.jobs.order(&admin, other).await.unwrap_err().details()[0].name, "notify_email");
 }

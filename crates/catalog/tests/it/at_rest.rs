@@ -13,7 +13,7 @@ use std::path::Path;
 use tollbook_catalog::SqliteCatalog;
 use tollbook_kit::fault::{Code, Fault};
 use tollbook_kit::secret::Secret;
-use tollbook_model::export_job::{Claim, ExportJob};
+use tollbook_model::export_job::{Claim, ExportJob, JobState};
 use tollbook_model::ports::{
     AuditLog, AuditScope, CredentialChange, ExportJobs, ExportManifests, KeyPurpose, Notifications, Sessions,
     SigningKeys, Sources, StoredSigningKey, Tenants, Tokens, Users,
@@ -261,7 +261,7 @@ async fn every_act(catalog: &SqliteCatalog) -> Vec<(&'static str, Result<(), Fau
         ("job renamed", catalog.rename(&acme, id(35), Some("x".into()), act()).await.map(drop)),
         ("job cancelled", catalog.cancel(&acme, id(35), NOW_MS, notices(), act()).await.map(drop)),
         ("files taken back", catalog.expire(&acme, id(7), Some(act())).await.map(drop)),
-        ("job removed", ExportJobs::remove(catalog, &acme, id(34), act()).await.map(drop)),
+        ("job removed", ExportJobs::remove(catalog, &acme, id(34), &JobState::ALL, act()).await.map(drop)),
         ("key made", SigningKeys::create(catalog, key("k2"), Some(act())).await),
         ("key removed", SigningKeys::remove(catalog, key("k1").purpose, "k1", Some(act())).await.map(drop)),
     ]

@@ -112,6 +112,12 @@ pub trait ExportJobs: Send + Sync {
         audit: AuditEntry,
     ) -> Result<Ordered, Fault>;
 
+    /// What an order with this key would be answered if one came before with it and is still remembered at `now_ms`.
+    ///
+    /// # Errors
+    /// `unavailable` or `internal`.
+    async fn ordered_before(&self, key: &IdempotencyKey, now_ms: i64) -> Result<Option<Ordered>, Fault>;
+
     /// The job of that id, whosever it is.
     ///
     /// # Errors
@@ -244,12 +250,19 @@ pub trait ExportJobs: Send + Sync {
     /// `storage_full`, `unavailable` or `internal`.
     async fn expire(&self, tenant: &TenantName, id: Uuid, audit: Option<AuditEntry>) -> Result<bool, Fault>;
 
-    /// Removes a job that has ended and what is still to be told of it; its files must be gone or are leftovers.
-    /// False when it has not ended, or the tenant has no such job.
+    /// Removes a job that is in one of these states, with what it had pinned, what is still to be told of it and the keys
+    /// by which its order is known; its parts are leftovers. False when it is in none of them, or the tenant has no
+    /// such job.
     ///
     /// # Errors
     /// `storage_full`, `unavailable` or `internal`.
-    async fn remove(&self, tenant: &TenantName, id: Uuid, audit: AuditEntry) -> Result<bool, Fault>;
+    async fn remove(
+        &self,
+        tenant: &TenantName,
+        id: Uuid,
+        states: &[JobState],
+        audit: AuditEntry,
+    ) -> Result<bool, Fault>;
 
     /// Ready jobs whose files are due to be removed, at most `limit`.
     ///

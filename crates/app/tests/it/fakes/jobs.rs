@@ -31,6 +31,8 @@ pub(crate) struct JobTable {
     pub(crate) rows: BTreeMap<Uuid, JobRow>,
     keys: Vec<(IdempotencyKey, Uuid, i64)>,
     pub(crate) outbox: Vec<NewNotification>,
+    /// Parts of jobs that are gone.
+    left_over: Vec<(Uuid, ExportPart)>,
 }
 
 impl JobTable {
@@ -38,6 +40,20 @@ impl JobTable {
     fn held(&mut self, claim: Claim) -> Option<&mut JobRow> {
         let row = self.rows.get_mut(&claim.job)?;
         (row.generation == claim.generation && row.job.state == JobState::Running).then_some(row)
+    }
+
+    /// What an order with this key is answered, if one came before.
+    fn answer_of(&self, key: &IdempotencyKey, now_ms: i64) -> Option<Ordered> {
+        let same = |(known, _, at_ms): &&(IdempotencyKey, Uuid, i64)| {
+            *at_ms > now_ms - IDEMPOTENCY_KEPT_MS
+                && (known.credential, &known.path, &known.key) == (key.credential, &key.path, &key.key)
+        };
+        // An older one of the same words may be there still.
+        let (known, id, _) = self.keys.iter().rev().find(same)?;
+        Some(match known.request == key.request {
+            true => Ordered::Before(Box::new(self.shown(&self.rows[id]))),
+            false => Ordered::OtherRequest,
+        })
     }
 
     fn shown(&self, row: &JobRow) -> ExportJob {
@@ -96,18 +112,8 @@ impl ExportJobs for World {
         audit: AuditEntry,
     ) -> Result<Ordered, Fault> {
         let mut jobs = self.jobs.lock().unwrap();
-        let oldest_ms = job.created_at_ms - IDEMPOTENCY_KEPT_MS;
-        jobs.keys.retain(|(_, _, at_ms)| *at_ms > oldest_ms);
-        if let Some(key) = &key {
-            let same = |known: &IdempotencyKey| {
-                (known.credential, &known.path, &known.key) == (key.credential, &key.path, &key.key)
-            };
-            if let Some((known, id, _)) = jobs.keys.iter().find(|(known, ..)| same(known)) {
-                return Ok(match known.request == key.request {
-                    true => Ordered::Before(Box::new(jobs.shown(&jobs.rows[id]))),
-                    false => Ordered::OtherRequest,
-                });
-            }
+        if let Some(answer) = key.as_ref().and_then(|key| jobs.answer_of(key, job.created_at_ms)) {
+            return Ok(answer);
         }
         let waits = |row: &&JobRow| row.job.state == JobState::Queued && row.job.tenant == job.tenant;
         if jobs.rows.values().filter(waits).count() >= most_queued as usize {
@@ -119,6 +125,9 @@ impl ExportJobs for World {
         let (parts, told) = (Vec::new(), Vec::new());
         jobs.rows.insert(job.id, JobRow { job, generation, lease, rests, parts, pinned, told });
         Ok(Ordered::New)
+    }
+    async fn ordered_before(&self, key: &IdempotencyKey, now_ms: i64) -> Result<Option<Ordered>, Fault> {
+        Ok(self.jobs.lock().unwrap().answer_of(key, now_ms))
     }
     async fn find(&self, id: Uuid) -> Result<Option<ExportJob>, Fault> {
         let jobs = self.jobs.lock().unwrap();
@@ -235,7 +244,9 @@ impl ExportJobs for World {
         Ok(true)
     }
     async fn parts(&self, job: Uuid) -> Result<Vec<ExportPart>, Fault> {
-        Ok(self.jobs.lock().unwrap().rows.get(&job).map(|row| row.parts.clone()).unwrap_or_default())
+        let jobs = self.jobs.lock().unwrap();
+        let left = jobs.left_over.iter().filter(|(of, _)| *of == job).map(|(_, part)| part);
+        Ok(jobs.rows.get(&job).map_or_else(|| left.cloned().collect(), |row| row.parts.clone()))
     }
     async fn start_over(&self, claim: Claim) -> Result<bool, Fault> {
         let mut jobs = self.jobs.lock().unwrap();
@@ -306,14 +317,24 @@ impl ExportJobs for World {
         self.log(audit.into_iter().collect())?;
         Ok(true)
     }
-    async fn remove(&self, tenant: &TenantName, id: Uuid, audit: AuditEntry) -> Result<bool, Fault> {
+    async fn remove(
+        &self,
+        tenant: &TenantName,
+        id: Uuid,
+        states: &[JobState],
+        audit: AuditEntry,
+    ) -> Result<bool, Fault> {
+        self.writable()?;
         let mut jobs = self.jobs.lock().unwrap();
-        let ended = |row: &JobRow| row.job.state.has_ended() && row.job.tenant == *tenant;
-        if !jobs.rows.get(&id).is_some_and(ended) {
+        let meant = |row: &JobRow| states.contains(&row.job.state) && row.job.tenant == *tenant;
+        if !jobs.rows.get(&id).is_some_and(meant) {
             return Ok(false);
         }
         self.log(vec![audit])?;
-        jobs.rows.remove(&id);
+        let row = jobs.rows.remove(&id).unwrap();
+        jobs.left_over.extend(row.parts.into_iter().map(|part| (id, part)));
+        jobs.keys.retain(|(_, job, _)| *job != id);
+        jobs.outbox.retain(|notice| notice.job != id);
         Ok(true)
     }
     async fn due_to_expire(&self, now_ms: i64, limit: usize) -> Result<Vec<(TenantName, Uuid)>, Fault> {
@@ -327,19 +348,20 @@ impl ExportJobs for World {
     async fn leftovers(&self, limit: usize) -> Result<Vec<LeftoverPart>, Fault> {
         let jobs = self.jobs.lock().unwrap();
         let over = |row: &&JobRow| row.job.state.has_ended() && row.job.state != JobState::Ready;
-        let parts = jobs.rows.values().filter(over).flat_map(|row| {
-            let leftover = |part: &ExportPart| LeftoverPart {
-                job: row.job.id,
-                number: part.number,
-                path: part.path.clone(),
-            };
-            row.parts.iter().map(leftover).collect::<Vec<_>>()
-        });
-        Ok(parts.take(limit).collect())
+        let of_rows = jobs.rows.values().filter(over);
+        let of_rows = of_rows.flat_map(|row| row.parts.iter().map(|part| (row.job.id, part)));
+        let of_removed = jobs.left_over.iter().map(|(job, part)| (*job, part));
+        let leftover = |(job, part): (Uuid, &ExportPart)| LeftoverPart {
+            job,
+            number: part.number,
+            path: part.path.clone(),
+        };
+        Ok(of_rows.chain(of_removed).map(leftover).take(limit).collect())
     }
     async fn forget_parts(&self, parts: &[LeftoverPart]) -> Result<(), Fault> {
         let mut jobs = self.jobs.lock().unwrap();
         for part in parts {
+            jobs.left_over.retain(|(job, kept)| (*job, kept.number) != (part.job, part.number));
             if let Some(row) = jobs.rows.get_mut(&part.job) {
                 row.parts.retain(|kept| kept.number != part.number);
             }

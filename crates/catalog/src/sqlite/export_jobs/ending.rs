@@ -1,7 +1,7 @@
 //! The ends of a job: ready, failed, cancelled, expired, removed. Each lets go of what the job had pinned and says what
 //! becomes of its parts, in one transaction with its notices.
 
-use super::{leaders, line, parts, sight};
+use super::{leaders, line, names, parts, sight};
 use crate::packed;
 use crate::sqlite::audit_chain::{append_entry, append_if_any, append_if_told};
 use crate::sqlite::{notifications, sealing, stored};
@@ -80,21 +80,24 @@ pub(super) async fn expire(
     append_if_told(connection, u64::from(expired), audit).await
 }
 
-/// False when it has not ended, or the tenant has no such job. What was ordered, what came of it and its notices go with
-/// its row; its parts stay until their objects are erased.
+/// False when it is in none of the states, or the tenant has no such job. All that names it goes with its row; only its
+/// parts stay, until their objects are erased.
 pub(super) async fn remove(
     connection: &mut SqliteConnection,
     tenant: &TenantName,
     id: &Uuid,
+    states: &[JobState],
     audit: AuditEntry,
 ) -> Result<bool, sqlx::Error> {
-    let removed =
-        sqlx::query("DELETE FROM export_jobs WHERE id = $1 AND tenant = $2 AND finished_at_ms IS NOT NULL")
-            .bind(stored::id_column(id))
-            .bind(tenant.as_str())
-            .execute(&mut *connection)
-            .await?
-            .rows_affected();
+    let removed = sqlx::query(
+        "DELETE FROM export_jobs WHERE id = $1 AND tenant = $2 AND state IN (SELECT value FROM json_each($3))",
+    )
+    .bind(stored::id_column(id))
+    .bind(tenant.as_str())
+    .bind(names(states.iter().copied()))
+    .execute(&mut *connection)
+    .await?
+    .rows_affected();
     if removed > 0 {
         parts::leave_over(connection, id).await?;
     }

@@ -47,6 +47,14 @@ impl ExportJobs for SqliteCatalog {
         Ok(ordered)
     }
 
+    async fn ordered_before(&self, key: &IdempotencyKey, now_ms: i64) -> Result<Option<Ordered>, Fault> {
+        let doing = "looking for an order that came before";
+        let mut transaction = self.begin_read(doing).await?;
+        order::answer_of_key(&mut transaction, &self.sealer, key, now_ms)
+            .await
+            .map_err(|error| read_failed(doing, error))
+    }
+
     async fn find(&self, id: Uuid) -> Result<Option<ExportJob>, Fault> {
         let doing = "looking for an export job";
         let mut transaction = self.begin_read(doing).await?;
@@ -201,10 +209,16 @@ impl ExportJobs for SqliteCatalog {
         self.settle(doing, transaction, expired).await
     }
 
-    async fn remove(&self, tenant: &TenantName, id: Uuid, audit: AuditEntry) -> Result<bool, Fault> {
+    async fn remove(
+        &self,
+        tenant: &TenantName,
+        id: Uuid,
+        states: &[JobState],
+        audit: AuditEntry,
+    ) -> Result<bool, Fault> {
         let doing = "removing an export job";
         let mut transaction = self.begin_write(doing).await?;
-        let removed = ending::remove(&mut transaction, tenant, &id, audit).await;
+        let removed = ending::remove(&mut transaction, tenant, &id, states, audit).await;
         self.settle(doing, transaction, removed).await
     }
 
@@ -257,5 +271,10 @@ impl ExportJobs for SqliteCatalog {
 
 /// The states that this one may follow, as a JSON array: what an update of the table must find.
 fn leaders(of: JobState) -> String {
-    serde_json::Value::from_iter(of.leaders().map(JobState::name)).to_string()
+    names(of.leaders())
+}
+
+/// States as a JSON array.
+fn names(states: impl IntoIterator<Item = JobState>) -> String {
+    states.into_iter().map(JobState::name).collect::<serde_json::Value>().to_string()
 }

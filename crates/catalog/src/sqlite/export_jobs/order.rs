@@ -22,7 +22,7 @@ pub(super) async fn take(
 ) -> Result<Ordered, sqlx::Error> {
     if let Some(key) = &key {
         forget_old_keys(connection, job.created_at_ms).await?;
-        if let Some(answer) = answer_of_key(connection, sealer, key).await? {
+        if let Some(answer) = answer_of_key(connection, sealer, key, job.created_at_ms).await? {
             return Ok(answer);
         }
     }
@@ -48,17 +48,22 @@ async fn forget_old_keys(connection: &mut SqliteConnection, now_ms: i64) -> Resu
         .map(drop)
 }
 
-async fn answer_of_key(
+/// What an order with this key is answered, if one came before.
+pub(super) async fn answer_of_key(
     connection: &mut SqliteConnection,
     sealer: &Sealer,
     key: &IdempotencyKey,
+    now_ms: i64,
 ) -> Result<Option<Ordered>, sqlx::Error> {
     let known: Option<(Vec<u8>, Vec<u8>)> = sqlx::query_as(
-        "SELECT request, job FROM idempotency_keys WHERE credential = $1 AND path = $2 AND key = $3",
+        "SELECT request, job FROM idempotency_keys WHERE credential = $1 AND path = $2 AND key = $3 \
+         AND created_at_ms > $4 AND created_at_ms <= $5",
     )
     .bind(stored::id_column(&key.credential))
     .bind(key.path.as_str())
     .bind(key.key.as_str())
+    .bind(now_ms.saturating_sub(IDEMPOTENCY_KEPT_MS))
+    .bind(now_ms.saturating_add(IDEMPOTENCY_KEPT_MS))
     .fetch_optional(&mut *connection)
     .await?;
     let Some((request, job)) = known else { return Ok(None) };

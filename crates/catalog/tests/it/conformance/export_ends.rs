@@ -61,8 +61,9 @@ async fn cancel(ports: &Ports, owner: &str, number: u128) -> bool {
     ports.export_jobs.cancel(&tenant(owner), id(number), NOW_MS, notices, act).await.unwrap()
 }
 
-async fn remove(ports: &Ports, owner: &str, number: u128) -> bool {
-    ports.export_jobs.remove(&tenant(owner), id(number), entry(owner, "export.remove")).await.unwrap()
+async fn remove(ports: &Ports, owner: &str, number: u128, states: &[JobState]) -> bool {
+    let act = entry(owner, "export.remove");
+    ports.export_jobs.remove(&tenant(owner), id(number), states, act).await.unwrap()
 }
 
 pub(crate) async fn parts_are_kept_in_order(ports: Ports) {
@@ -238,26 +239,25 @@ pub(crate) async fn no_change_is_made_that_the_table_does_not_know(ports: Ports)
 
 pub(crate) async fn a_removed_job_leaves_its_parts_to_be_erased(ports: Ports) {
     ports.open_tenants().await;
-    for state in [JobState::Queued, JobState::Running] {
-        let number = 50 + state as u128;
-        bring_to(&ports, number, state).await;
-        assert!(!remove(&ports, "acme", number).await, "{state:?}");
-        ports.job(number).await;
-    }
-    let ended = [JobState::Ready, JobState::Failed, JobState::Cancelled, JobState::Expired];
-    for (number, state) in (1..).zip(ended) {
-        bring_to(&ports, number, state).await;
-        assert!(!remove(&ports, "other", number).await, "a foreign job is unknown");
-        assert!(remove(&ports, "acme", number).await, "{state:?}");
-        assert!(!remove(&ports, "acme", number).await, "once");
+    for (number, state) in (1..).zip(JobState::ALL) {
+        let claim = bring_to(&ports, number, state).await;
+        let others: Vec<_> = JobState::ALL.into_iter().filter(|other| *other != state).collect();
+        assert!(!remove(&ports, "acme", number, &others).await, "{state:?}");
+        assert_eq!(ports.job(number).await.state, state);
+        assert!(!remove(&ports, "other", number, &[state]).await, "a foreign job is unknown");
+        assert!(remove(&ports, "acme", number, &JobState::ALL).await, "{state:?}");
+        assert!(!remove(&ports, "acme", number, &JobState::ALL).await, "once");
+        let ended = ports.export_jobs.end(claim, ready(1), 6, vec![notice(900 + number, number, "acme")]);
+        assert!(!ended.await.unwrap(), "nobody works on what is not there");
         assert!(ports.export_jobs.find(id(number)).await.unwrap().is_none(), "{state:?}");
         assert!(ports.manifest.names_object(&format!("exports/{number}/0")).await.unwrap(), "{state:?}");
     }
     assert_eq!(notices(&ports).await, [0u128; 0], "nobody is told of what is not there");
-    let expected: Vec<_> = (1..=4).flat_map(|number| [(number, 0), (number, 1)]).collect();
+    let with_parts = [2, 3, 4, 5, 6];
+    let expected: Vec<_> = with_parts.into_iter().flat_map(|number| [(number, 0), (number, 1)]).collect();
     assert_eq!(left_over(&ports).await, expected);
     let told = ports.actions("acme").await;
-    assert_eq!(told.iter().filter(|action| *action == "export.remove").count(), 4);
+    assert_eq!(told.iter().filter(|action| *action == "export.remove").count(), 6);
 }
 
 pub(crate) async fn leftovers_are_named_until_they_are_forgotten(ports: Ports) {

@@ -210,7 +210,15 @@ pub(crate) async fn a_key_goes_with_its_job(ports: Ports) {
     let acme = tenant("acme");
     assert!(ports.export_jobs.cancel(&acme, id(1), NOW_MS, vec![], entry("acme", "act")).await.unwrap());
     assert!(matches!(order(2).await.unwrap(), Ordered::Before(_)), "it has ended, but is there");
-    assert!(ports.export_jobs.remove(&acme, id(1), entry("acme", "act")).await.unwrap());
+    let before =
+        async |request, at_ms| ports.export_jobs.ordered_before(&key("a", request), at_ms).await.unwrap();
+    assert!(matches!(before(1, NOW_MS).await, Some(Ordered::Before(job)) if job.id == id(1)));
+    assert!(matches!(before(2, NOW_MS).await, Some(Ordered::OtherRequest)));
+    assert!(before(1, NOW_MS + 2 * IDEMPOTENCY_KEPT_MS).await.is_none(), "forgotten by then");
+    assert!(ports.export_jobs.ordered_before(&key("b", 1), NOW_MS).await.unwrap().is_none());
+    let cancelled = [JobState::Cancelled];
+    assert!(ports.export_jobs.remove(&acme, id(1), &cancelled, entry("acme", "act")).await.unwrap());
+    assert!(before(1, NOW_MS).await.is_none());
     assert!(matches!(order(2).await.unwrap(), Ordered::New));
 }
 
