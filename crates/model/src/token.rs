@@ -11,6 +11,12 @@ pub const TOKEN_NAME_CHARACTERS: usize = 100;
 /// Most networks that a token can be bound to.
 pub const TOKEN_NETWORKS: usize = 32;
 
+/// Has this text the form of an API's version: a day such as `2026-11-19`? Whether an API has such a version is that
+/// API's business.
+pub fn is_api_version(text: &str) -> bool {
+    text.len() == "2026-11-19".len() && text.parse::<jiff::civil::Date>().is_ok()
+}
+
 /// The network that a text names; an address is the network of it alone. IPv4 written as IPv6 is IPv4, as addresses of
 /// requests are compared in that form.
 pub fn network(text: &str) -> Option<IpNet> {
@@ -41,6 +47,9 @@ pub struct Token {
     pub last_used_at_ms: Option<i64>,
     /// Addresses that it is taken from; empty: from anywhere.
     pub networks: Vec<IpNet>,
+    /// Which version of a versioned API answers requests with it that name none; none: that API's own default. A date, as
+    /// [`is_api_version`] says.
+    pub api_version: Option<String>,
 }
 
 impl Token {
@@ -76,6 +85,21 @@ mod tests {
     }
 
     #[test]
+    fn versions_of_an_api_are_days() {
+        for (text, is_one) in [
+            ("2026-11-19", true),
+            ("2026-02-30", false),
+            ("2026-11-19T00:00", false),
+            ("20261119", false),
+            ("+02026-11-", false),
+            ("latest", false),
+            ("", false),
+        ] {
+            assert_eq!(is_api_version(text), is_one, "{text}");
+        }
+    }
+
+    #[test]
     fn a_token_ends_and_may_be_bound_to_networks() {
         let mut token = Token {
             id: Uuid::nil(),
@@ -86,6 +110,7 @@ mod tests {
             expires_at_ms: Some(10),
             last_used_at_ms: None,
             networks: Vec::new(),
+            api_version: None,
         };
         assert!(token.is_usable(9, None) && !token.is_usable(10, None));
         token.networks = vec!["192.0.2.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()];

@@ -103,6 +103,8 @@ impl Identities {
             address: from,
             role: Some(token.role),
             tenants: vec![token.tenant],
+            is_token: true,
+            api_version: token.api_version,
         })
     }
 
@@ -115,6 +117,7 @@ impl Identities {
         if !lives || !self.tenants.serves(&live.tenant).await? {
             return Err(refused());
         }
+        let api_version = token.as_ref().and_then(|token| token.api_version.clone());
         let (actor, credential) = match (live.session.holder, token) {
             // Limits count by the user or token: logging in or exchanging it again must not begin a new count.
             (SessionHolder::User(id), _) => (Actor::User(id), id),
@@ -125,7 +128,7 @@ impl Identities {
             (SessionHolder::Token(_), _) => return Err(refused()),
         };
         let (role, tenants) = (Some(live.role), vec![live.tenant]);
-        Ok(Identity { actor, credential, address: from, role, tenants })
+        Ok(Identity { actor, credential, address: from, role, tenants, is_token: false, api_version })
     }
 
     async fn held_session(&self, id: Uuid) -> Result<Option<HeldSession>, Fault> {
@@ -160,6 +163,8 @@ impl Identities {
             address: from,
             role: outside::role(&claims, &self.auth.role_claims),
             tenants,
+            is_token: false,
+            api_version: None,
         })
     }
 }
@@ -184,6 +189,8 @@ pub struct Identity {
     role: Option<Role>,
     /// Those that exist. One, unless an outside issuer speaks of several groups, or of none that is a tenant.
     tenants: Vec<TenantName>,
+    is_token: bool,
+    api_version: Option<String>,
 }
 
 impl Identity {
@@ -221,6 +228,16 @@ impl Identity {
     /// What limits count by: the token, the user, or a stand-in for an outside subject.
     pub fn credential(&self) -> Uuid {
         self.credential
+    }
+
+    /// Was the credential the text of an API token, and not of a login?
+    pub fn is_token(&self) -> bool {
+        self.is_token
+    }
+
+    /// Which version of a versioned API answers its requests that name none, where its token says so.
+    pub fn api_version(&self) -> Option<&str> {
+        self.api_version.as_deref()
     }
 
     /// Who it is.
@@ -274,6 +291,8 @@ mod tests {
             address: None,
             role,
             tenants: tenants.iter().map(|name| TenantName::parse(name).unwrap()).collect(),
+            is_token: false,
+            api_version: None,
         }
     }
 

@@ -20,7 +20,7 @@ use tollbook_model::access::{Action, Caller, Role};
 use tollbook_model::audit::{AuditEntry, AuditObject, Outcome};
 use tollbook_model::ports::Tokens;
 use tollbook_model::tenant::TenantName;
-use tollbook_model::token::{TOKEN_NAME_CHARACTERS, TOKEN_NETWORKS, Token};
+use tollbook_model::token::{TOKEN_NAME_CHARACTERS, TOKEN_NETWORKS, Token, is_api_version};
 use uuid::Uuid;
 
 /// Most tokens of one tenant.
@@ -42,6 +42,8 @@ pub struct NewToken {
     pub value: Option<Secret<String>>,
     /// Addresses that it is taken from, 32 networks at most; empty: from anywhere.
     pub networks: Vec<IpNet>,
+    /// Which version of a versioned API answers requests with it that name none: a day such as `2026-11-19`.
+    pub api_version: Option<String>,
 }
 
 /// The tokens of tenants.
@@ -171,6 +173,7 @@ impl TokenRegister {
             expires_at_ms: None,
             last_used_at_ms: None,
             networks: Vec::new(),
+            api_version: None,
         };
         let caller = Caller::system(token.tenant.clone());
         let entry = self.entry(&caller, &token.tenant, "token.create", token.id);
@@ -206,6 +209,7 @@ impl TokenRegister {
             expires_at_ms: new.expires_at_ms,
             last_used_at_ms: None,
             networks: new.networks,
+            api_version: new.api_version,
         };
         let entry = self.entry(caller, &token.tenant, "token.create", token.id);
         let entry = entry.because(&format!("with the role {}", token.role.name()));
@@ -258,6 +262,9 @@ fn faults_of(new: &NewToken, tenant: &TenantName, now_ms: i64) -> Vec<Detail> {
     if new.networks.len() > TOKEN_NETWORKS {
         faults.push(invalid("networks", format!("must be at most {TOKEN_NETWORKS}")));
     }
+    if new.api_version.as_ref().is_some_and(|version| !is_api_version(version)) {
+        faults.push(invalid("api_version", "must be a day such as 2026-11-19"));
+    }
     faults
 }
 
@@ -276,6 +283,7 @@ mod tests {
             expires_at_ms: Some(11),
             value: None,
             networks: Vec::new(),
+            api_version: None,
         };
         change(&mut new);
         let acme = TenantName::parse("acme").expect("a name");
@@ -302,8 +310,9 @@ mod tests {
                 expires_at_ms: Some(10),
                 value: Some(Secret::new(String::new())),
                 networks: vec![network; TOKEN_NETWORKS + 1],
+                api_version: Some("latest".into()),
             };
         });
-        assert_eq!(all, ["name", "role", "expires_at", "value", "networks"]);
+        assert_eq!(all, ["name", "role", "expires_at", "value", "networks", "api_version"]);
     }
 }

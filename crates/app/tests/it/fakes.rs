@@ -167,7 +167,8 @@ impl World {
         for role in Role::ALL {
             let value = Some(Secret::new(format!("{TOKEN_PREFIX}{}", role.name())));
             let name = format!("of the role {}", role.name());
-            let token = NewToken { name, role, expires_at_ms: None, value, networks: Vec::new() };
+            let token =
+                NewToken { name, role, expires_at_ms: None, value, networks: Vec::new(), api_version: None };
             // A second start finds them made.
             let made = app.tokens.create(&Caller::system(TenantName::default_tenant()), token).await;
             assert!(made.is_ok() || made.is_err_and(|fault| fault.code() == Code::Conflict));

@@ -97,6 +97,7 @@ fn a_token() -> NewToken {
         expires_at_ms: None,
         value: None,
         networks: Vec::new(),
+        api_version: None,
     }
 }
 

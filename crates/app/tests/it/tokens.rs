@@ -11,7 +11,14 @@ use tollbook_model::tenant::{Tenant, TenantState};
 use uuid::Uuid;
 
 pub(crate) fn new_token(role: Role) -> NewToken {
-    NewToken { name: "nightly".into(), role, expires_at_ms: None, value: None, networks: Vec::new() }
+    NewToken {
+        name: "nightly".into(),
+        role,
+        expires_at_ms: None,
+        value: None,
+        networks: Vec::new(),
+        api_version: None,
+    }
 }
 
 /// Puts a tenant where tenants are kept.

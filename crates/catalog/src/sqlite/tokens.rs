@@ -16,8 +16,8 @@ impl Tokens for SqliteCatalog {
     async fn by_hash(&self, hash: [u8; 32]) -> Result<Option<Token>, Fault> {
         let doing = "looking for a token by its hash";
         let row: Option<TokenRow> = sqlx::query_as(
-            "SELECT id, tenant, role, name, created_at_ms, expires_at_ms, last_used_at_ms, networks FROM tokens \
-             WHERE hash = $1",
+            "SELECT id, tenant, role, name, created_at_ms, expires_at_ms, last_used_at_ms, networks, \
+             api_version FROM tokens WHERE hash = $1",
         )
         .bind(hash.to_vec())
         .fetch_optional(&self.readers)
@@ -29,8 +29,8 @@ impl Tokens for SqliteCatalog {
     async fn find(&self, tenant: &TenantName, id: Uuid) -> Result<Option<Token>, Fault> {
         let doing = "looking for a token";
         let row: Option<TokenRow> = sqlx::query_as(
-            "SELECT id, tenant, role, name, created_at_ms, expires_at_ms, last_used_at_ms, networks FROM tokens \
-             WHERE id = $1 AND tenant = $2",
+            "SELECT id, tenant, role, name, created_at_ms, expires_at_ms, last_used_at_ms, networks, \
+             api_version FROM tokens WHERE id = $1 AND tenant = $2",
         )
         .bind(stored::id_column(&id))
         .bind(tenant.as_str())
@@ -43,8 +43,8 @@ impl Tokens for SqliteCatalog {
     async fn list(&self, tenant: &TenantName) -> Result<Vec<Token>, Fault> {
         let doing = "listing tokens";
         let rows: Vec<TokenRow> = sqlx::query_as(
-            "SELECT id, tenant, role, name, created_at_ms, expires_at_ms, last_used_at_ms, networks FROM tokens \
-             WHERE tenant = $1 ORDER BY created_at_ms, id",
+            "SELECT id, tenant, role, name, created_at_ms, expires_at_ms, last_used_at_ms, networks, \
+             api_version FROM tokens WHERE tenant = $1 ORDER BY created_at_ms, id",
         )
         .bind(tenant.as_str())
         .fetch_all(&self.readers)
@@ -117,12 +117,12 @@ impl Tokens for SqliteCatalog {
 
 /// A token that is known stays as it is.
 const IF_UNKNOWN: &str = "INSERT INTO tokens (hash, id, tenant, role, name, created_at_ms, expires_at_ms, \
-     last_used_at_ms, networks) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (hash) DO NOTHING";
+     last_used_at_ms, networks, api_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (hash) DO NOTHING";
 /// A token that is known keeps its id, when it was made and when it was used.
 const OVER_A_KNOWN: &str = "INSERT INTO tokens (hash, id, tenant, role, name, created_at_ms, expires_at_ms, \
-     last_used_at_ms, networks) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (hash) DO UPDATE \
+     last_used_at_ms, networks, api_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (hash) DO UPDATE \
      SET tenant = excluded.tenant, role = excluded.role, name = excluded.name, \
-     expires_at_ms = excluded.expires_at_ms, networks = excluded.networks";
+     expires_at_ms = excluded.expires_at_ms, networks = excluded.networks, api_version = excluded.api_version";
 
 /// False when nothing was inserted or updated.
 async fn insert(
@@ -141,6 +141,7 @@ async fn insert(
         .bind(token.expires_at_ms)
         .bind(token.last_used_at_ms)
         .bind(networks_column(token))
+        .bind(token.api_version.as_deref())
         .execute(connection)
         .await?;
     Ok(inserted.rows_affected() == 1)
@@ -193,24 +194,29 @@ async fn replace_named(
     Ok(true)
 }
 
+/// Hash, role, end, networks and version of an API.
+type BoundsRow = (Vec<u8>, String, Option<i64>, String, Option<String>);
+
 /// Is this token there with its role and bounds, and no other with its name?
 async fn is_only(
     connection: &mut SqliteConnection,
     hash: [u8; 32],
     token: &Token,
 ) -> Result<bool, sqlx::Error> {
-    let named: Vec<(Vec<u8>, String, Option<i64>, String)> = sqlx::query_as(
-        "SELECT hash, role, expires_at_ms, networks FROM tokens WHERE tenant = $1 AND name = $2 LIMIT 2",
+    let named: Vec<BoundsRow> = sqlx::query_as(
+        "SELECT hash, role, expires_at_ms, networks, api_version FROM tokens \
+         WHERE tenant = $1 AND name = $2 LIMIT 2",
     )
     .bind(token.tenant.as_str())
     .bind(token.name.as_str())
     .fetch_all(connection)
     .await?;
-    let [(only, role, expires_at_ms, networks)] = &named[..] else { return Ok(false) };
+    let [(only, role, expires_at_ms, networks, api_version)] = &named[..] else { return Ok(false) };
     Ok(only[..] == hash
         && role == token.role.name()
         && *expires_at_ms == token.expires_at_ms
-        && *networks == networks_column(token))
+        && *networks == networks_column(token)
+        && *api_version == token.api_version)
 }
 
 /// The rows of the sessions made from it go with its own.
@@ -233,10 +239,10 @@ fn networks_column(token: &Token) -> String {
     networks.join(" ")
 }
 
-type TokenRow = (Vec<u8>, String, String, String, i64, Option<i64>, Option<i64>, String);
+type TokenRow = (Vec<u8>, String, String, String, i64, Option<i64>, Option<i64>, String, Option<String>);
 
 fn token_from_row(row: TokenRow) -> Result<Token, sqlx::Error> {
-    let (id, tenant, role, name, created_at_ms, expires_at_ms, last_used_at_ms, networks) = row;
+    let (id, tenant, role, name, created_at_ms, expires_at_ms, last_used_at_ms, networks, api_version) = row;
     let networks = networks
         .split_ascii_whitespace()
         .map(|network| network.parse().map_err(|_| stored::unreadable("a token's network is not one")))
@@ -250,5 +256,6 @@ fn token_from_row(row: TokenRow) -> Result<Token, sqlx::Error> {
         expires_at_ms,
         last_used_at_ms,
         networks,
+        api_version,
     })
 }

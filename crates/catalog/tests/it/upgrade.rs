@@ -110,6 +110,7 @@ async fn keys_that_were_in_clear_are_sealed_and_the_rest_survives() {
         expires_at_ms: None,
         last_used_at_ms: None,
         networks: Vec::new(),
+        api_version: None,
     };
     assert_eq!(catalog.by_hash([0; 32]).await.unwrap(), Some(bootstrap), "there is an operator");
     for (owner, number, role) in

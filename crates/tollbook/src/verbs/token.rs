@@ -55,6 +55,9 @@ struct NewTokenFlags {
     /// Take it only from this address or network; repeat it for several.
     #[arg(long = "network", value_name = "N")]
     networks: Vec<String>,
+    /// Version of a versioned API (such as 2026-11-19 of /v3) that answers requests with it that name none.
+    #[arg(long, value_name = "DAY")]
+    api_version: Option<String>,
     /// Make it for this tenant, as operator.
     #[arg(long, value_name = "T")]
     tenant: Option<String>,
@@ -102,6 +105,9 @@ async fn create(remote: &Remote, new: NewTokenFlags, json: bool) -> Result<(), F
     }
     if !new.networks.is_empty() {
         body["networks"] = new.networks.into();
+    }
+    if let Some(version) = new.api_version {
+        body["api_version"] = version.into();
     }
     let path = match &new.tenant {
         Some(tenant) => format!("/api/v1/tenants/{}/tokens", segment(tenant)),

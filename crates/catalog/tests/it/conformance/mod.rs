@@ -294,5 +294,6 @@ pub(crate) fn token(number: u128, owner: &str, name: &str) -> Token {
         expires_at_ms: None,
         last_used_at_ms: None,
         networks: Vec::new(),
+        api_version: None,
     }
 }

@@ -101,7 +101,9 @@ pub(crate) async fn a_token_that_is_there_already_is_not_touched(ports: Ports) {
     assert_eq!(put_only(Token { role: Role::Admin, ..own.clone() }).await, 2);
     assert_eq!(put_only(Token { role: Role::Admin, expires_at_ms: Some(1), ..own.clone() }).await, 3);
     assert_eq!(put_only(own.clone()).await, 4);
-    assert_eq!(put_only(Token { networks: Vec::new(), ..own }).await, 5);
+    assert_eq!(put_only(Token { networks: Vec::new(), ..own.clone() }).await, 5);
+    let newer = Token { api_version: Some("2026-11-19".into()), ..own };
+    assert_eq!(put_only(newer).await, 6);
 }
 
 pub(crate) async fn a_revoked_token_takes_its_sessions_along(ports: Ports) {

@@ -23,11 +23,12 @@ pub(crate) fn new_token(mut given: Members) -> Result<NewToken, Fault> {
     let expires_at_ms = given.parsed("expires_at", expires_at, parse_instant, reason);
     let value = given.text_or_null("value").flatten().map(Secret::new);
     let networks = networks(&mut given);
+    let api_version = given.text_or_null("api_version").flatten();
     given.finish()?;
     let (Some(name), Some(role)) = (name, role) else {
         return Err(Fault::internal("a token passed without its name or role"));
     };
-    Ok(NewToken { name, role, expires_at_ms, value, networks })
+    Ok(NewToken { name, role, expires_at_ms, value, networks, api_version })
 }
 
 /// What documents say of a new token.
@@ -45,6 +46,11 @@ pub(crate) fn new_token_schema() -> Value {
             "type": ["array", "null"], "maxItems": TOKEN_NETWORKS, "items": network_schema(),
             "description": "Networks and addresses that it is taken from; none: from anywhere.",
         },
+        "api_version": meaning(
+            or_null(json!({"type": "string", "format": "date", "examples": ["2026-11-19"]})),
+            "Which version of a versioned API (`/v3`) answers requests with it that name none; they cannot \
+             ask for an older one. null: that API's own default.",
+        ),
     });
     object(members, &["name", "role"])
 }

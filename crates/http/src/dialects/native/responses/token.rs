@@ -30,6 +30,9 @@ pub(crate) struct TokenView {
     last_used_at: Option<String>,
     /// Networks that it is taken from; none: from anywhere.
     networks: Vec<String>,
+    /// Which version of a versioned API answers requests with it that name none; null: that API's own default.
+    #[schema(format = Date, required)]
+    api_version: Option<String>,
 }
 
 /// A token just made.
@@ -52,6 +55,7 @@ pub(crate) fn token(token: &Token) -> TokenView {
         expires_at: token.expires_at_ms.map(instant_text),
         last_used_at: token.last_used_at_ms.map(instant_text),
         networks: token.networks.iter().map(ToString::to_string).collect(),
+        api_version: token.api_version.clone(),
     }
 }
 
