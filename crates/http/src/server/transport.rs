@@ -1,6 +1,7 @@
 //! A connection's way to plain text: as it is on the wire, or through TLS.
 
 use super::wire::Wire;
+use rustls::ServerConnection;
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,6 +14,8 @@ use tokio_rustls::server::TlsStream;
 const TLS_HANDSHAKE: u8 = 22;
 /// Read of a request in plain text before it is answered, so that its sender sees the answer.
 const PLAIN_REQUEST_BYTES: usize = 16 * 1024;
+/// Bytes that were sealed and cannot be written yet.
+const MOST_SEALED_BYTES: usize = 32 * 1024;
 const SPEAK_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 43\r\n\
                            Connection: close\r\n\r\nthis port takes https only; write https://\n";
 
@@ -52,7 +55,8 @@ impl Transport {
             }
             Ok(0) | Err(_) => return Err(HandshakeFailure::Nothing),
         }
-        match acceptor.accept(wire).await {
+        let bounded = |session: &mut ServerConnection| session.set_buffer_limit(Some(MOST_SEALED_BYTES));
+        match acceptor.accept_with(wire, bounded).await {
             Ok(stream) => Ok(Self::Tls(Box::new(stream))),
             Err(error) => {
                 tracing::debug!(%error, "a TLS handshake failed");

@@ -252,48 +252,50 @@ async fn is_next_answered(service: &Service) -> bool {
     next.read(&mut [0; 16]).await.is_ok_and(|read| read > 0)
 }
 
-/// Run it by itself: `cargo test -p tollbook-http memory_of -- --ignored --nocapture`. What a client holds counts too.
-#[tokio::test]
-#[ignore = "measures the memory of the process, which other tests need too"]
-async fn memory_of_a_thousand_slow_readers() {
+/// Measures 1,000 readers who take nothing. Each needs a process of its own:
+/// `cargo test -p tollbook-http memory_over_http_1_and_tls -- --ignored --nocapture`, for example. What the clients hold
+/// counts too.
+async fn measure(is_sealed: bool, is_http_2: bool) {
     const READERS: usize = 1000;
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = (folder.path().join("own.crt"), folder.path().join("own.key"));
     tls::self_signed(&certificate, &key, &["localhost".to_owned()]).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(&certificate).unwrap()).unwrap();
-    // Once for all, as what was freed is not always given back.
+    let own = is_sealed.then(|| tls::load(&certificate, &key).unwrap());
+    let (service, flood, link) = with_file_behind(64 * 1024 * KIB, ConnectionLimits::default(), own).await;
+    let connector = is_sealed.then(|| connector(&roots, if is_http_2 { "h2" } else { "http/1.1" }));
+    let (mut idle, mut connections) = (Vec::new(), JoinSet::new());
     let before = resident_bytes();
-    for (name, is_sealed, is_http_2) in [
-        ("HTTP/1", false, false),
-        ("HTTP/2", false, true),
-        ("HTTP/1, TLS", true, false),
-        ("HTTP/2, TLS", true, true),
-    ] {
-        let own = is_sealed.then(|| tls::load(&certificate, &key).unwrap());
-        let (service, flood, link) =
-            with_file_behind(64 * 1024 * KIB, ConnectionLimits::default(), own).await;
-        let connector = is_sealed.then(|| connector(&roots, if is_http_2 { "h2" } else { "http/1.1" }));
-        let (mut idle, mut connections) = (Vec::new(), JoinSet::new());
-        for _ in 0..READERS {
-            let stream = open(&service, connector.as_ref()).await;
-            if is_http_2 {
-                idle.push(Reader::Two(begun_over_http_2(stream, &link, 1024, &mut connections).await));
-            } else {
-                idle.push(Reader::One(begin(stream, &link).await));
-            }
-        }
-        let held = flood.held_at_rest().await / READERS;
-        let resident = resident_bytes().saturating_sub(before) / READERS;
-        println!(
-            "{name}: {} KiB resident per reader, of these {} KiB of the file",
-            resident / KIB,
-            held / KIB
-        );
-        assert!(resident <= 256 * KIB, "{name}: {resident} bytes per reader");
-        assert_eq!(idle.len(), READERS);
+    for _ in 0..READERS {
+        let stream = open(&service, connector.as_ref()).await;
+        idle.push(if is_http_2 {
+            Reader::Two(begun_over_http_2(stream, &link, KIB, &mut connections).await)
+        } else {
+            Reader::One(begin(stream, &link).await)
+        });
     }
+    let held = flood.held_at_rest().await / READERS;
+    let resident = resident_bytes().saturating_sub(before) / READERS;
+    println!("{} KiB resident per reader, of these {} KiB of the file", resident / KIB, held / KIB);
+    assert!(resident <= 256 * KIB, "{resident} bytes per reader");
+    assert_eq!(idle.len(), READERS);
 }
+
+macro_rules! memory {
+    ($name:ident, $is_sealed:literal, $is_http_2:literal) => {
+        #[tokio::test]
+        #[ignore = "measures the memory of the process, which other tests need too"]
+        async fn $name() {
+            measure($is_sealed, $is_http_2).await;
+        }
+    };
+}
+
+memory!(memory_over_http_1, false, false);
+memory!(memory_over_http_1_and_tls, true, false);
+memory!(memory_over_http_2, false, true);
+memory!(memory_over_http_2_and_tls, true, true);
 
 /// A reader who does nothing.
 #[allow(dead_code, reason = "held, never looked into")]
