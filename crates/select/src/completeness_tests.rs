@@ -49,17 +49,17 @@ fn trunk(key: u64) -> &'static str {
 }
 
 /// Journal and lake in memory, and what they must hold, kept by the simplest means.
-struct World {
+pub(crate) struct World {
     intake: JournalIntake,
-    compaction: Compaction,
-    engine: Engine,
+    pub(crate) compaction: Compaction,
+    pub(crate) engine: Engine,
     _supervisor: Supervisor,
     /// Key to duration and sequence number of the latest revision.
     latest: BTreeMap<u64, (i64, u64)>,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let config = Arc::new(StoreConfig { reserve_bytes: 1, part_rows: 400, ..StoreConfig::default() });
         let clock = Arc::new(ManualClock::at(START_MS + 40 * HOUR_MS));
         let blobs: Arc<dyn Blobs> = Arc::new(MemoryBlobs::new(clock.clone()));
@@ -92,7 +92,7 @@ impl World {
     }
 
     /// Takes calls of rising keys in; those that are known with the same duration are duplicates.
-    async fn submit(&mut self, calls: impl Iterator<Item = (u64, i64)>) {
+    pub(crate) async fn submit(&mut self, calls: impl Iterator<Item = (u64, i64)>) {
         let tenant = Tenant::new(TenantName::default_tenant(), vec![PseudonymKey::new(1, [7; 32])], 0)
             .with_caller_numbers(CallerNumbers::Plain);
         let admission = Admission::new(&tenant, START_MS);
@@ -106,6 +106,9 @@ impl World {
             record.set_text(CallField::Direction, "outbound").unwrap();
             record.set_text(CallField::Trunk, trunk(key)).unwrap();
             record.set_text(CallField::CalledParty, format!("+4420{key:08}")).unwrap();
+            if key.is_multiple_of(3) {
+                record.push_extra("trunk_id", format!("id-{}", key % 5));
+            }
             record.set_text(CallField::SourceKey, key.to_string()).unwrap();
             admission.admit(&mut record).unwrap();
             sink.push(&record);

@@ -8,16 +8,18 @@ use crate::part_state::{Kept, damaged};
 use crate::part_writer::{PartSize, PartWriter, PartsOf};
 use crate::pipeline::{self, Source, Width};
 use crate::stretches::{Stretch, stretches};
+use crate::trunks::{self, Trunks};
 use crate::{estimate, given, kpis, stored};
 use async_trait::async_trait;
 use futures::channel::oneshot;
-use futures::stream::StreamExt;
+use futures::stream::{StreamExt, TryStreamExt};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tollbook_kit::clock::Clock;
 use tollbook_kit::fault::{Fault, ResultExt};
 use tollbook_kit::supervise::StopToken;
+use tollbook_model::call::{Trunk, TrunkIds};
 use tollbook_model::dataset::Dataset;
 use tollbook_model::export::{Estimate, ExportCounters, ExportRequest};
 use tollbook_model::export_job::ExportPart;
@@ -26,8 +28,9 @@ use tollbook_model::ports::{
     CompletenessStream, DataPlane, ExportParts, ExportRows, ExportStream, Manifest, Rollup, Snapshot,
     SnapshotScope,
 };
+use tollbook_model::tenant::TenantName;
 use tollbook_store::artifacts::PartStore;
-use tollbook_store::lake::snapshots::SnapshotReader;
+use tollbook_store::lake::snapshots::{PinnedSnapshot, SnapshotReader};
 
 /// Of Parquet with filters a stretch is so many times longer: each ends a row group, and most of its records do not pass.
 const FILTERED_PARQUET: u64 = 8;
@@ -97,10 +100,14 @@ impl Engine {
             ExportRows::Pinned(snapshot) => self.snapshots.held(&scope, *snapshot),
             _ => self.snapshots.pin(&scope, request.selection.range).await?,
         };
+        Ok(self.opened(pinned))
+    }
+
+    fn opened(&self, pinned: PinnedSnapshot) -> (Arc<dyn Contents>, Snapshot) {
         let snapshot = Snapshot::clone(&pinned);
         let runtime = tokio::runtime::Handle::current();
         let contents = StoredContents { snapshot: pinned, footers: Arc::clone(&self.footers), runtime };
-        Ok((Arc::new(contents), snapshot))
+        (Arc::new(contents), snapshot)
     }
 
     async fn settled_rollups(&self, snapshot: &Snapshot) -> Result<Vec<Rollup>, Fault> {
@@ -284,6 +291,19 @@ impl DataPlane for Engine {
         let runtime = tokio::runtime::Handle::current();
         let hours = pipeline::run(&runtime, width, source, move |job| digester.digest(job), report);
         Ok(CompletenessStream { snapshot_at_ms, watermark, hours: pipeline::stopping(hours, stop) })
+    }
+
+    async fn trunks(&self, tenant: &TenantName) -> Result<Vec<Trunk>, Fault> {
+        let (selection, ids) = (trunks::selection(), TrunkIds::of(tenant));
+        let scope = SnapshotScope { tenant: tenant.clone(), dataset: Dataset::Cdr };
+        let (contents, snapshot) = self.opened(self.snapshots.pin(&scope, selection.range).await?);
+        let source = stored::selected(contents, &snapshot, &selection, trunks::PIECES);
+        let workers = self.config.workers.max(1);
+        let width = Width { workers, window: workers * 2 };
+        let runtime = tokio::runtime::Handle::current();
+        let found =
+            pipeline::run(&runtime, width, source, move |job| Trunks::of(job, ids), Trunks::default());
+        found.try_concat().await
     }
 
     async fn estimate(&self, request: &ExportRequest, rows: ExportRows) -> Result<Estimate, Fault> {

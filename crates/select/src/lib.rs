@@ -31,6 +31,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod text_rows;
+mod trunks;
 
 pub use engine::{Engine, EngineConfig};
 

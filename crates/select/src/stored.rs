@@ -23,7 +23,16 @@ pub(crate) fn jobs(
     request: &ExportRequest,
     pieces: Pieces,
 ) -> Source<Job> {
-    let selection = &request.selection;
+    selected(contents, snapshot, &request.selection, pieces)
+}
+
+/// All of a selection.
+pub(crate) fn selected(
+    contents: Arc<dyn Contents>,
+    snapshot: &Snapshot,
+    selection: &Selection,
+    pieces: Pieces,
+) -> Source<Job> {
     let mut jobs = StoredJobs::new(contents, snapshot, selection, selection.range, pieces);
     let mut first = true;
     Box::new(move || jobs.next(&mut first))

@@ -12,6 +12,7 @@ mod given;
 pub(crate) mod manifests;
 mod numbers;
 mod places;
+mod trunks;
 
 use crate::rights::Rights;
 use crate::tenants::TenantDirectory;

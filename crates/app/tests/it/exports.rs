@@ -189,3 +189,13 @@ async fn a_closing_tenant_is_exported_until_its_time_is_over() {
     let last = world.last_entry("acme");
     assert_eq!((last.action.as_str(), last.at_ms), ("export.direct", NOW_MS + (30 * 86_400 - 1) * 1000));
 }
+
+#[tokio::test]
+async fn trunks_are_listed_to_who_may_export_calls() {
+    let world = World::new();
+    let app = world.app().await;
+    let trunks = app.exports.trunks(&caller(Role::Analyst)).await.unwrap();
+    assert_eq!(trunks.iter().map(|trunk| &*trunk.name).collect::<Vec<_>>(), ["carrier", "desk"]);
+    let fault = app.exports.trunks(&caller(Role::Viewer)).await.unwrap_err();
+    assert_eq!(fault.code(), Code::Forbidden);
+}

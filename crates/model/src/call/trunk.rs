@@ -1,4 +1,4 @@
-//! Ids of trunks (`natalia.md` section 4): what the source calls its trunk by, or else an id made of the trunk's name.
+//! Trunks (`natalia.md` section 4): each has the id by which the source calls it, or else one made of its name.
 
 use crate::tenant::TenantName;
 use serde_json::Value;
@@ -6,6 +6,18 @@ use uuid::Uuid;
 
 /// Key of [`Extra`](super::CallField::Extra) under which a source gives the id of a record's trunk.
 const TRUNK_ID: &str = "trunk_id";
+
+/// Most trunks of a tenant that are listed.
+pub const LISTED_TRUNKS: usize = 10_000;
+
+/// A trunk, as records name it. In the order of names, then ids.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Trunk {
+    /// Its name; the id, where the source gave nothing else.
+    pub name: String,
+    /// Its id: what the source gave, else a UUID made of the name.
+    pub id: String,
+}
 
 /// Ids of a tenant's trunks that are known by name only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +36,12 @@ impl TrunkIds {
     /// The id of the trunk of that name: a UUID of version 5 in the namespace of the tenant's id.
     pub fn id(self, name: &str) -> Uuid {
         Uuid::new_v5(&self.tenant, name.as_bytes())
+    }
+
+    /// The trunk of a record with that name and [given](given_trunk_id) id, if it has any.
+    pub fn trunk(self, name: Option<&str>, given: Option<String>) -> Option<Trunk> {
+        let id = given.or_else(|| name.map(|name| self.id(name).to_string()))?;
+        Some(Trunk { name: name.unwrap_or(&id).to_owned(), id })
     }
 }
 
@@ -63,5 +81,18 @@ mod tests {
         ] {
             assert_eq!(given_trunk_id(extra).as_deref(), id, "{extra}");
         }
+    }
+
+    #[test]
+    fn a_trunk_is_made_of_what_there_is() {
+        let ids = TrunkIds::of(&TenantName::default_tenant());
+        let trunk = |name, given: Option<&str>| {
+            ids.trunk(name, given.map(str::to_owned)).map(|trunk| (trunk.name, trunk.id))
+        };
+        let both = Some(("carrier".into(), "t-1".into()));
+        assert_eq!(trunk(Some("carrier"), Some("t-1")), both);
+        assert_eq!(trunk(Some("carrier"), None), Some(("carrier".into(), ids.id("carrier").to_string())));
+        assert_eq!(trunk(None, Some("t-1")), Some(("t-1".into(), "t-1".into())));
+        assert_eq!(trunk(None, None), None);
     }
 }

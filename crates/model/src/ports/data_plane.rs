@@ -1,9 +1,11 @@
 //! Where records come out: an export as a stream of bytes, or as parts of a file that are kept one by one.
 
+use crate::call::Trunk;
 use crate::completeness::HourDigest;
 use crate::export::{Estimate, ExportCounters, ExportRequest, ExportedFile};
 use crate::export_job::ExportPart;
 use crate::ports::Snapshot;
+use crate::tenant::TenantName;
 use crate::value::Value;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -101,6 +103,13 @@ pub trait DataPlane: Send + Sync {
         request: ExportRequest,
         rows: ExportRows,
     ) -> Result<CompletenessStream, Fault>;
+
+    /// The trunks that the tenant's call records name, each once, by name and id; of more than
+    /// [`LISTED_TRUNKS`](crate::call::LISTED_TRUNKS) the first ones.
+    ///
+    /// # Errors
+    /// `unavailable` or `internal`.
+    async fn trunks(&self, tenant: &TenantName) -> Result<Vec<Trunk>, Fault>;
 
     /// Estimates an export without reading records.
     ///

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use tollbook_kit::fault::{Code, Fault};
-use tollbook_model::call::CallRecord;
+use tollbook_model::call::{CallRecord, Trunk, TrunkIds};
 use tollbook_model::completeness::HourDigest;
 use tollbook_model::dataset::Dataset;
 use tollbook_model::export::{Estimate, ExportCounters, ExportRequest, ExportedFile, Proof};
@@ -19,7 +19,7 @@ use tollbook_model::export_job::ExportPart;
 use tollbook_model::format::RecordForm;
 use tollbook_model::ports::*;
 use tollbook_model::source::Source;
-use tollbook_model::tenant::Tenant;
+use tollbook_model::tenant::{Tenant, TenantName};
 use tollbook_model::value::Value as Field;
 
 struct Sink {
@@ -190,6 +190,12 @@ impl DataPlane for Plane {
         self.0.exports.lock().unwrap().push((request, given));
         let hours = stream::iter([hour(490_001, 2, Some((3, 9))), second]).boxed();
         Ok(CompletenessStream { snapshot_at_ms: NOW_MS, watermark: 3, hours })
+    }
+    /// One of each kind; none of a tenant without records.
+    async fn trunks(&self, tenant: &TenantName) -> Result<Vec<Trunk>, Fault> {
+        let ids = TrunkIds::of(tenant);
+        let all = [ids.trunk(Some("carrier"), None), ids.trunk(Some("desk"), Some("t-1".into()))];
+        Ok(all.into_iter().flatten().collect())
     }
     async fn estimate(&self, request: &ExportRequest, rows: ExportRows) -> Result<Estimate, Fault> {
         if let ExportRows::Paged { about, .. } = rows {

@@ -2,8 +2,10 @@
 
 use super::super::responses::completeness::ReportView;
 use super::super::responses::export::{EstimateView, described_headers};
+use super::super::responses::trunk::TrunkView;
 use crate::openapi::{Operation, answers, parameters, reference};
 use serde_json::{Value, json};
+use tollbook_model::access::Action;
 use tollbook_model::dataset::Dataset;
 use tollbook_model::format::ExportFormat;
 use tollbook_model::schema::Schema;
@@ -60,6 +62,16 @@ pub(in super::super) fn report() -> Operation {
         .with_all(parameters::range())
         .refuses(&[410])
         .answers_json::<ReportView>(200, "The report.")
+}
+
+pub(in super::super) fn trunks() -> Operation {
+    Operation::needs(Action::Export(Dataset::Cdr), TAG, "listTrunks", "List trunks")
+        .saying(
+            "The trunks that call records name, each pair of id and name once, by name; 10,000 at most. The id is \
+             `extra.trunk_id` of the records, else a UUID of version 5 made of the name, in the tenant's own namespace.",
+        )
+        .refuses(&[410])
+        .answers_list::<TrunkView>("The trunks.")
 }
 
 /// The schemas of exported records by name. `columns` can leave out any field, so none is required.

@@ -10,6 +10,7 @@ pub(super) mod source;
 mod streamed;
 pub(super) mod tenant;
 pub(super) mod token;
+pub(super) mod trunk;
 pub(super) mod user;
 
 use axum::body::Body;

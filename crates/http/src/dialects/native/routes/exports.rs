@@ -14,6 +14,7 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 use tollbook_app::exports::ExportQuery;
 use tollbook_model::access::Caller;
+use tollbook_model::dataset::Dataset;
 
 pub(super) fn routes() -> Routes {
     let file = Methods::refused_by(no_method).get(get, exports::get()).head(head, exports::head());
@@ -21,6 +22,7 @@ pub(super) fn routes() -> Routes {
         .at("/{dataset}/export", file)
         .at("/{dataset}/export/estimate", Methods::refused_by(no_method).get(estimate, exports::estimate()))
         .at("/{dataset}/completeness", Methods::refused_by(no_method).get(report, exports::report()))
+        .at("/trunks", Methods::new().get(trunks, exports::trunks()))
         .at("/exports/{id}/manifest", Methods::new().get(manifest, exports::manifest()))
 }
 
@@ -68,6 +70,15 @@ async fn manifest(State(api): Shared, export: Segment, request: Request) -> Answ
     no_parameters(&parts)?;
     let manifest = api.app.exports.manifest(&caller, export).await?;
     Ok(responses::unkept(StatusCode::OK, "application/jose", manifest))
+}
+
+async fn trunks(State(api): Shared, request: Request) -> Answer {
+    let (parts, _) = request.into_parts();
+    let caller = gate::caller(&api, &parts).await?;
+    api.app.exports.permit(&caller, Dataset::Cdr).await?;
+    no_parameters(&parts)?;
+    let trunks = api.app.exports.trunks(&caller).await?;
+    Ok(responses::list(&trunks, responses::trunk::trunk))
 }
 
 async fn query(api: &Api, name: Segment, parts: &Parts) -> Result<(Caller, ExportQuery), Refusal> {
