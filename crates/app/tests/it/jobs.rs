@@ -3,20 +3,23 @@
 use crate::fakes::{NOW_MS, World, caller, caller_of};
 use crate::tasks::until;
 use crate::{all_of_cdr, query};
+use async_trait::async_trait;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tollbook_app::App;
 use tollbook_app::exports::ExportQuery;
 use tollbook_app::jobs::{Idempotency, JobListing, NewJob};
 use tollbook_app::settings::SettingsChange;
 use tollbook_app::tenants::QuotaChange;
 use tollbook_app::users::NewUser;
-use tollbook_kit::fault::Code;
+use tollbook_app::{App, Ports};
+use tollbook_kit::fault::{Code, Fault};
 use tollbook_kit::secret::Secret;
 use tollbook_kit::supervise::Supervisor;
 use tollbook_model::access::{Caller, Role};
 use tollbook_model::dataset::Dataset;
 use tollbook_model::export_job::{FileKeeping, JobContacts, JobOrder, JobState};
+use tollbook_model::ports::{Mail, Mailer};
 use tollbook_model::selection::{Filter, FilterField};
 use tollbook_model::time_range::TimeRange;
 use uuid::Uuid;
@@ -341,16 +344,28 @@ async fn a_discarded_job_is_as_if_it_had_never_been() {
     assert_eq!(listed(&app, &analyst, all()).await, [waiting]);
 }
 
+/// A mail server that nobody finds.
+struct Lost;
+
+#[async_trait]
+impl Mailer for Lost {
+    async fn send(&self, _: &Mail) -> Result<(), Fault> {
+        Err(Fault::new(Code::Unavailable, "no mail today"))
+    }
+}
+
 #[tokio::test]
 async fn a_repeated_order_is_answered_though_whom_it_mails_is_gone() {
     let world = World::new();
-    let app = world.app().await;
+    let ports = Ports { mailer: Some(Arc::new(Lost)), ..world.ports() };
+    let app = App::open(ports).await.unwrap();
+    app.tenants.bootstrap().await.unwrap();
     let admin = caller(Role::Admin);
     let new = NewUser {
-        username: "ann@acme.example".into(),
+        username: "ann".into(),
         password: Secret::new("a long and good password".into()),
         role: Role::Viewer,
-        email: None,
+        email: Some("ann@acme.example".into()),
     };
     let user = app.users.create(&admin, new).await.unwrap();
     let mailed = NewJob {
