@@ -18,6 +18,8 @@ pub struct HttpConfig {
     pub client_credentials: bool,
     /// Public base URL, such as `https://cdr.example.net:8443`; issuers of our own tokens begin with it.
     pub public_url: String,
+    /// Was no public URL set, so that links begin with the host that the request names where a contract wants that?
+    pub links_name_the_host: bool,
 }
 
 /// Bounds of connections.

@@ -36,6 +36,19 @@ pub(crate) enum Cause {
     PreconditionFailed,
     /// Nothing of what was asked for is inside the file, which has so many bytes.
     RangeNotSatisfiable(u64),
+    /// Something of the dialect's own, which it has worded already.
+    InWords(Arc<Words>),
+}
+
+/// An answer that says why, whole.
+#[derive(Debug)]
+pub(crate) struct Words {
+    /// Its status.
+    pub(crate) status: StatusCode,
+    /// Its document.
+    pub(crate) document: String,
+    /// Of a path that is not for this method: the methods that it is for, as in `Allow`.
+    pub(crate) allow: Option<&'static str>,
 }
 
 impl Refusal {
@@ -68,6 +81,11 @@ impl Refusal {
         Self::because(Cause::RangeNotSatisfiable(bytes))
     }
 
+    /// For a reason that only the dialect knows, in its words.
+    pub(crate) fn in_words(words: Words) -> Self {
+        Self::because(Cause::InWords(Arc::new(words)))
+    }
+
     /// The same refusal, on a route where a password is taken too.
     #[must_use]
     pub(crate) fn or_basic(mut self) -> Self {
@@ -86,7 +104,18 @@ impl Refusal {
     pub(crate) fn fault(&self) -> Option<&Fault> {
         match &self.cause {
             Cause::Fault(fault) => Some(fault),
-            Cause::MethodNotAllowed(_) | Cause::PreconditionFailed | Cause::RangeNotSatisfiable(_) => None,
+            Cause::MethodNotAllowed(_)
+            | Cause::PreconditionFailed
+            | Cause::RangeNotSatisfiable(_)
+            | Cause::InWords(_) => None,
+        }
+    }
+
+    /// What the dialect itself has said, if it has.
+    pub(crate) fn words(&self) -> Option<&Words> {
+        match &self.cause {
+            Cause::InWords(words) => Some(words),
+            _ => None,
         }
     }
 
@@ -97,6 +126,7 @@ impl Refusal {
             Cause::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Cause::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Cause::RangeNotSatisfiable(_) => StatusCode::RANGE_NOT_SATISFIABLE,
+            Cause::InWords(words) => words.status,
         }
     }
 
@@ -111,6 +141,7 @@ impl Refusal {
             Cause::RangeNotSatisfiable(_) => {
                 "the file ends before the range begins; Content-Range says how long it is"
             }
+            Cause::InWords(_) => "the request cannot be answered as it is",
         }
     }
 
@@ -121,9 +152,12 @@ impl Refusal {
 
     /// Adds the headers that say what to do next, the same in every dialect.
     pub(crate) fn advise(&self, headers: &mut HeaderMap) {
-        match self.cause {
+        match &self.cause {
             Cause::MethodNotAllowed(Some(methods)) => {
                 headers.insert(ALLOW, HeaderValue::from_static(methods));
+            }
+            Cause::InWords(words) => {
+                headers.extend(words.allow.map(|methods| (ALLOW, HeaderValue::from_static(methods))));
             }
             Cause::RangeNotSatisfiable(bytes) => {
                 if let Ok(value) = HeaderValue::from_str(&format!("bytes */{bytes}")) {

@@ -106,6 +106,20 @@ impl Jobs {
         }
     }
 
+    /// What is wrong with the contacts of a job that this dialect would order: for dialects that name all faults of a
+    /// request in one answer, theirs among them.
+    ///
+    /// # Errors
+    /// `unavailable` or `internal`.
+    pub async fn contact_faults(
+        &self,
+        caller: &Caller,
+        dialect: &str,
+        contacts: &JobContacts,
+    ) -> Result<Vec<Detail>, Fault> {
+        self.notices.check(&caller.tenant, dialect, contacts).await
+    }
+
     fn queued(&self, caller: &Caller, new: NewJob, id: Uuid, rows_estimated: u64) -> ExportJob {
         ExportJob {
             id,

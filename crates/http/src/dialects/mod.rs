@@ -14,7 +14,7 @@ use tollbook_model::sheet::Sheet;
 
 /// How the jobs of each dialect call back.
 pub fn callback_forms() -> Vec<Arc<dyn CallbackForm>> {
-    vec![Arc::new(native::NativeCallbacks)]
+    vec![Arc::new(native::NativeCallbacks), Arc::new(didww::DidwwCallbacks)]
 }
 
 /// The sheets that dialects export.
@@ -26,7 +26,7 @@ pub fn sheets() -> Vec<Arc<dyn Sheet>> {
 pub(crate) fn render(refusal: &Refusal, exchange: &Exchange, now_ms: i64) -> Response {
     match exchange.dialect {
         Dialect::Native => native::errors::render(refusal, exchange.id),
-        Dialect::Didww => didww::errors::render(refusal),
+        Dialect::Didww => didww::errors::render(refusal, exchange),
         Dialect::Omilia => omilia::errors::render(refusal, exchange.path(), now_ms),
         Dialect::Realms => omilia::realms::render(refusal),
     }

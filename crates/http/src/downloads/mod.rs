@@ -40,11 +40,11 @@ async fn head(State(api): State<Arc<Api>>, request: Request) -> Answer {
     get(State(api), request).await
 }
 
-/// What a request for this file is answered, whoever may have it.
+/// What a request for this file is answered, whoever may have it; dialects with files of their own use it too.
 ///
 /// # Errors
 /// The preconditions, and whatever keeps the file from being read.
-async fn send(api: &Api, parts: &Parts, download: &Download) -> Answer {
+pub(crate) async fn send(api: &Api, parts: &Parts, download: &Download) -> Answer {
     let Download { etag, modified_at_ms, bytes, .. } = download;
     let file = Validators { etag, modified_at_ms: *modified_at_ms, bytes: *bytes };
     let wanted = match judge(&parts.method, &parts.headers, file) {

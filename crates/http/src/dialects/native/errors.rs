@@ -117,6 +117,8 @@ fn kind_of(refusal: &Refusal) -> Kind {
         Cause::MethodNotAllowed(_) => ("method-not-allowed", "Method not allowed"),
         Cause::PreconditionFailed => ("precondition-failed", "Precondition failed"),
         Cause::RangeNotSatisfiable(_) => ("range-not-satisfiable", "Range not satisfiable"),
+        // Words of other dialects are not said here.
+        Cause::InWords(_) => ("invalid-parameter", "Invalid request"),
     }
 }
 

@@ -11,3 +11,8 @@ mod tests;
 
 pub(crate) use inbound::InboundCalls;
 pub(crate) use outbound::OutboundCalls;
+
+/// The English name of the country that an ISO code stands for.
+pub(super) fn country_name(code: &str) -> Option<&'static str> {
+    countries::name(code)
+}
