@@ -3,6 +3,7 @@
 
 mod api_client;
 mod asterisk;
+mod callbacks;
 mod collected;
 mod delimited;
 mod egress;
@@ -10,4 +11,5 @@ mod egress_spellings;
 mod freeswitch;
 mod hostile;
 mod issuer;
+mod mail;
 mod server;
