@@ -126,3 +126,76 @@ pub(super) fn reference(given: &Map<String, Value>) -> Result<Option<String>, Br
         Some(_) => Err(Broken::attribute(NAME, INVALID)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use tollbook_model::time_range::parse_instant;
+
+    fn read(given: &Value) -> Attributes {
+        let now_ms = parse_instant("2026-04-20T12:00:00Z").unwrap();
+        Attributes::read(given.as_object().unwrap(), ApiVersion::V20261119, now_ms)
+    }
+
+    /// Reads good attributes, this one of them changed.
+    fn with(name: &str, value: Value) -> Attributes {
+        let mut given = json!({
+            "export_type": "cdr_in",
+            "filters": {"from": "2026-03-01 00:00:00", "to": "2026-04-01 00:00:00"},
+        });
+        given[name] = value;
+        read(&given)
+    }
+
+    #[test]
+    fn bad_attributes_are_told_by_their_rules() {
+        let long = format!("https://a.example/{}", "x".repeat(2048));
+        for (name, value, message) in [
+            ("export_type", json!("cdr_out"), None),
+            ("export_type", Value::Null, Some(BLANK)),
+            ("export_type", json!("sms_in"), Some(NOT_IN_LIST)),
+            ("export_type", json!("CDR_IN"), Some(NOT_IN_LIST)),
+            ("export_type", json!(1), Some(NOT_IN_LIST)),
+            ("filters", Value::Null, Some(BLANK)),
+            ("filters", json!([]), Some(INVALID)),
+            ("filters", json!("x"), Some(INVALID)),
+            ("callback_url", Value::Null, None),
+            ("callback_url", json!("https://user:word@a.example/x?y#z"), None),
+            ("callback_url", json!("a.example"), Some(INVALID)),
+            ("callback_url", json!(""), Some(INVALID)),
+            ("callback_url", json!({}), Some(INVALID)),
+            ("callback_url", json!(&long[..2048]), None),
+            ("callback_url", json!(&long[..2049]), Some(INVALID)),
+            ("callback_method", Value::Null, None),
+            ("callback_method", json!("get"), None),
+            ("callback_method", json!("POST"), Some(NOT_IN_LIST)),
+            ("callback_method", json!(""), Some(NOT_IN_LIST)),
+            ("external_reference_id", json!("ä".repeat(100)), None),
+            ("external_reference_id", json!(""), None),
+            (
+                "external_reference_id",
+                json!("x".repeat(101)),
+                Some("is too long (maximum is 100 characters)"),
+            ),
+            ("external_reference_id", json!(5), Some(INVALID)),
+        ] {
+            let wanted: Vec<_> =
+                message.map(|message| Broken::attribute(name, message)).into_iter().collect();
+            assert_eq!(with(name, value.clone()).broken, wanted, "{name} {value}");
+        }
+        let nothing = read(&json!({})).broken;
+        assert_eq!(nothing, [Broken::attribute("export_type", BLANK), Broken::attribute("filters", BLANK)]);
+        let all = json!({"export_type": "x", "filters": {}, "callback_url": "x", "callback_method": "x",
+                         "external_reference_id": []});
+        assert_eq!(read(&all).broken.len(), 6, "all faults in one answer");
+    }
+
+    #[test]
+    fn a_callback_is_a_post_unless_it_is_said() {
+        let method = |attributes: Attributes| attributes.callback_method;
+        assert_eq!(method(with("callback_url", json!("https://a.example"))), Some(CallbackMethod::Post));
+        assert_eq!(method(with("callback_method", json!("get"))), Some(CallbackMethod::Get));
+        assert_eq!(method(with("callback_url", Value::Null)), None);
+    }
+}

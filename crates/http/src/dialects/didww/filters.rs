@@ -219,3 +219,168 @@ fn values(key: &Key, value: &str) -> Vec<String> {
     values.dedup();
     values
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use tollbook_model::time_range::parse_instant;
+
+    const TRUNK_ID: &str = "5c0d7c3c-2c0e-4f5b-8d0a-1b1b6a8f3c11";
+
+    fn now_ms() -> i64 {
+        parse_instant("2026-04-20T12:00:00.500Z").unwrap()
+    }
+
+    /// Reads filters beside a good range: those that are kept, or what is wrong.
+    fn read_with(kind: ExportType, version: ApiVersion, others: Value) -> Result<Value, Vec<Broken>> {
+        let mut given = json!({"from": "2026-03-01 00:00:00", "to": "2026-04-01 00:00:00"});
+        let members = given.as_object_mut().unwrap();
+        members.extend(others.as_object().unwrap().clone());
+        let filters = read(members, Some(kind), version, now_ms())?;
+        let others = filters.shown.into_iter().filter(|(name, _)| !ENDS.contains(&name.as_str()));
+        Ok(others.map(|(name, value)| (name, Value::String(value))).collect::<Map<_, _>>().into())
+    }
+
+    fn wrong(titles: &[&str]) -> Vec<Broken> {
+        titles.iter().map(|title| Broken::attribute("filters", *title)).collect()
+    }
+
+    #[test]
+    fn each_end_has_its_first_fault() {
+        let old = "must be within the current and 2 previous months";
+        for (from, to, titles) in [
+            (json!("2026-02-01 00:00:00"), json!("2026-04-20 12:00:00"), vec![]),
+            (json!("2026-02-01T02:00:00+02:00"), json!("2026-04-20T12:00:00.999Z"), vec![]),
+            (json!("2026-01-31 23:59:59"), json!("2026-03-01 00:00:00"), vec![format!("from {old}")]),
+            (
+                json!("2026-01-01 00:00:00"),
+                json!("2026-01-02 00:00:00"),
+                vec![format!("from {old}"), format!("to {old}")],
+            ),
+            (
+                json!("2026-03-01 00:00:00"),
+                json!("2026-04-20 12:00:01"),
+                vec!["to must not be in the future".into()],
+            ),
+            (
+                json!("2026-05-01 00:00:00"),
+                json!("2026-04-21 00:00:00"),
+                vec!["from must not be in the future".into(), "to must not be in the future".into()],
+            ),
+            (
+                json!("2026-03-01 00:00:00"),
+                json!("2026-03-01T00:00:00.5Z"),
+                vec!["from must be earlier than to".into()],
+            ),
+            (
+                json!("2026-03-02 00:00:00"),
+                json!("2026-03-01 00:00:00"),
+                vec!["from must be earlier than to".into()],
+            ),
+            (json!(""), json!("2026-03-01"), vec!["from not valid".into(), "to not valid".into()]),
+            (json!(1_772_323_200), Value::Null, vec!["from not valid".into(), "to not valid".into()]),
+            (
+                json!(["2026-03-01 00:00:00"]),
+                json!(" "),
+                vec!["from not valid".into(), "to not valid".into()],
+            ),
+        ] {
+            let given = json!({"from": from, "to": to});
+            let read =
+                read(given.as_object().unwrap(), Some(ExportType::CdrIn), ApiVersion::V20260416, now_ms());
+            let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
+            assert_eq!(read.err().unwrap_or_default(), wrong(&titles), "{given}");
+        }
+        let none = read(&Map::new(), Some(ExportType::CdrIn), ApiVersion::V20260416, now_ms());
+        assert_eq!(none, Err(wrong(&["from not valid", "to not valid"])));
+    }
+
+    #[test]
+    fn keys_are_those_of_type_and_version() {
+        use ApiVersion::{V20260416, V20261119};
+        use ExportType::{CdrIn, CdrOut};
+        for (name, kind, since) in [
+            ("did_number", CdrIn, V20260416),
+            ("source_number", CdrIn, V20261119),
+            ("source_number_out", CdrIn, V20261119),
+            ("source", CdrOut, V20261119),
+            ("cli", CdrOut, V20261119),
+            ("destination", CdrOut, V20261119),
+        ] {
+            for of in [CdrIn, CdrOut] {
+                for version in [V20260416, V20261119] {
+                    let read = |value| read_with(of, version, json!({ name: value }));
+                    assert_eq!(read(Value::Null), Ok(json!({})), "{name}");
+                    let not_allowed = Err(wrong(&[&format!("{name} not allowed")]));
+                    if of != kind || version < since {
+                        assert_eq!(read(json!("+44 1")), not_allowed, "{name} {of:?} {version:?}");
+                        assert_eq!(read(json!("")), not_allowed);
+                        continue;
+                    }
+                    assert_eq!(read(json!("+44 1")), Ok(json!({ name: "+44 1" })), "as sent");
+                    for bad in [json!(""), json!(" "), json!(441), json!([]), json!(false)] {
+                        assert_eq!(read(bad), Err(wrong(&[&format!("{name} not valid")])));
+                    }
+                }
+            }
+        }
+        let unknown = read_with(CdrIn, V20261119, json!({"foo": null, "DID_NUMBER": "1"}));
+        assert_eq!(unknown, Err(wrong(&["foo not allowed", "DID_NUMBER not allowed"])));
+    }
+
+    #[test]
+    fn a_trunk_has_two_spellings_and_one_key() {
+        let read = |others| read_with(ExportType::CdrOut, ApiVersion::V20260416, others);
+        let kept = Ok(json!({ TRUNK: TRUNK_ID }));
+        assert_eq!(read(json!({ TRUNK: TRUNK_ID })), kept);
+        assert_eq!(read(json!({ TRUNK_TOO: TRUNK_ID })), kept);
+        assert_eq!(read(json!({ TRUNK_TOO: TRUNK_ID, TRUNK: TRUNK_ID })), kept);
+        assert_eq!(read(json!({ TRUNK_TOO: TRUNK_ID, TRUNK: null })), kept);
+        let other = TRUNK_ID.replace('5', "6");
+        assert_eq!(
+            read(json!({ TRUNK_TOO: TRUNK_ID, TRUNK: other })),
+            Err(wrong(&["voice_out_trunk.id not valid"]))
+        );
+        for bad in ["", "x", &TRUNK_ID.replace('-', "")] {
+            assert_eq!(read(json!({ TRUNK: bad })), Err(wrong(&["voice_out_trunk.id not valid"])), "{bad}");
+        }
+        let inbound = read_with(ExportType::CdrIn, ApiVersion::V20261119, json!({ TRUNK_TOO: TRUNK_ID }));
+        assert_eq!(inbound, Err(wrong(&["voice_out_trunk_id not allowed"])));
+    }
+
+    #[test]
+    fn countries_are_two_letters() {
+        let read = |value| read_with(ExportType::CdrIn, ApiVersion::V20261119, json!({ COUNTRY: value }));
+        assert_eq!(read("gb"), Ok(json!({ COUNTRY: "GB" })));
+        for bad in ["", "G", "GBR", "1A", "ß"] {
+            assert_eq!(read(bad), Err(wrong(&["source_country_iso not valid"])), "{bad}");
+        }
+    }
+
+    #[test]
+    fn without_a_type_only_the_ends_are_looked_at() {
+        let given = json!({"from": "2026-03-01 00:00:00", "to": "x", "did_number": "", "foo": 1});
+        let read = read(given.as_object().unwrap(), None, ApiVersion::V20260416, now_ms());
+        assert_eq!(read, Err(wrong(&["to not valid"])));
+    }
+
+    #[test]
+    fn filters_select_records() {
+        let shown =
+            |name: &str, value: &str| vec![("from".into(), "x".into()), (name.to_owned(), value.to_owned())];
+        let inbound = selected(ExportType::CdrIn, &shown(COUNTRY, "GB"));
+        let told: Vec<_> = inbound.iter().map(|filter| (filter.field, filter.values.join("|"))).collect();
+        let wanted = [
+            (FilterField::Direction, "inbound".to_owned()),
+            (FilterField::Country, "GB|United Kingdom".to_owned()),
+        ];
+        assert_eq!(told, wanted);
+        let outbound = selected(ExportType::CdrOut, &shown(TRUNK, &TRUNK_ID.to_uppercase()));
+        assert_eq!(
+            (outbound[0].values.join("|").as_str(), outbound[1].field),
+            ("outbound", FilterField::TrunkId)
+        );
+        assert_eq!(outbound[1].values, [TRUNK_ID.to_uppercase(), TRUNK_ID.to_owned()]);
+    }
+}

@@ -180,3 +180,127 @@ fn listed<'v, T>(list: &'v str, read: impl Fn(&'v str) -> Option<T>) -> Result<V
     }
     if others.is_empty() { Ok(values) } else { Err(others) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialects::didww::note::Note;
+
+    fn export(id: u128, status: Status, reference: Option<&str>, filters: &[(&str, &str)]) -> Export {
+        let filters = filters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let export_type = if id.is_multiple_of(2) { ExportType::CdrOut } else { ExportType::CdrIn };
+        Export {
+            id: Uuid::from_u128(id),
+            status,
+            note: Note { export_type, filters, callback_method: None, key: None },
+            callback_url: None,
+            reference: reference.map(str::to_owned),
+            // The third one is the oldest.
+            created_at_ms: 1_772_323_200_000 + if id == 3 { 0 } else { 5 },
+        }
+    }
+
+    /// The last digits of the ids that a query finds, in order.
+    fn found(query: &str) -> Option<String> {
+        let exports = vec![
+            export(4, Status::Failed, Some("a,b"), &[(filters::TRUNK, "t")]),
+            export(1, Status::Pending, Some("b"), &[("from", "2026-03-01 00:00:00"), ("did_number", "+44")]),
+            export(3, Status::Completed, None, &[("to", "2026-03-02 00:00:00"), (COUNTRY, "GB")]),
+            export(2, Status::Processing, Some("b"), &[]),
+        ];
+        let sorted = Listing::read(Some(query)).ok()?.sorted(exports);
+        Some(sorted.iter().map(|export| export.id.to_string().pop().unwrap()).collect())
+    }
+
+    #[test]
+    fn lists_are_filtered() {
+        let id = |id: u128| Uuid::from_u128(id).to_string();
+        for (query, wanted) in [
+            ("", "1234"),
+            ("filter[external_reference_id]=b", "12"),
+            ("filter%5Bexternal_reference_id%5D=a%2Cb", "4"),
+            ("filter[external_reference_id]=B", ""),
+            ("filter[status]=completed,failed", "34"),
+            ("filter[export_type]=cdr_in", "13"),
+            ("filter[export_type]=sms_in,sms_out", ""),
+            ("filter[export_type]=sms_in,cdr_out", "24"),
+            ("filter[status]=completed,pending&filter[export_type]=cdr_in,cdr_out", "13"),
+            ("filter[created_at_gteq]=2026-03-01T00:00:00.001Z", "124"),
+            ("filter[created_at_lteq]=2026-03-01+00:00:00", "3"),
+            ("filter[created_at_lteq]=2026-03-01%2000:00:00", "3"),
+            ("filter[created_at_gteq]=2026-03-01T00:00:00.005", "124"),
+            ("filter[created_at_gteq]=2026-03-01T00:00:00.0050001", ""),
+            ("filter[from]=2026-03-01T01:00:00%2B01:00", "1"),
+            ("filter[to]=2026-03-02+00:00:00", "3"),
+            ("filter[did_number]=%2B44", "1"),
+            ("filter[did_number]=44", ""),
+            ("filter[did_number]=", "234"),
+            ("filter[voice_out_trunk.id]=t", "4"),
+            ("filter[voice_out_trunk_id]=t", "4"),
+            ("filter[source_country_iso]=gb", "3"),
+            ("filter[cli]=", "1234"),
+            ("other=1&filter=2&Filter[x]=3", "1234"),
+        ] {
+            assert_eq!(found(query).as_deref(), Some(wanted), "{query}");
+        }
+        assert_eq!(found(&format!("filter[id]={},{}", id(3), id(1))).as_deref(), Some("13"));
+    }
+
+    #[test]
+    fn lists_are_sorted_by_keys_of_weight_and_then_by_id() {
+        for (query, wanted) in [
+            ("sort=", "1234"),
+            ("sort=created_at", "3124"),
+            ("sort=-created_at", "1243"),
+            ("sort=status", "3412"),
+            ("sort=-status", "2143"),
+            ("sort=external_reference_id", "4123"),
+            ("sort=-external_reference_id", "3124"),
+            ("sort=external_reference_id,-status", "4213"),
+            ("sort=-external_reference_id,created_at,status", "3124"),
+        ] {
+            assert_eq!(found(query).as_deref(), Some(wanted), "{query}");
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told() {
+        let wrong = |query: &str| -> Vec<String> {
+            let refusal = Listing::read(Some(query)).unwrap_err();
+            let document: serde_json::Value =
+                serde_json::from_str(&refusal.words().unwrap().document).unwrap();
+            let entries = document["errors"].as_array().unwrap().iter();
+            entries
+                .map(|entry| {
+                    format!("{} {}", entry["code"].as_str().unwrap(), entry["detail"].as_str().unwrap())
+                })
+                .collect()
+        };
+        let value = |value: &str, filter: &str| format!("107 {value} is not a valid value for {filter}.");
+        for (query, wanted) in [
+            ("filter[bogus]=1", vec!["102 bogus is not allowed.".to_owned()]),
+            ("filter[ID]=", vec!["102 ID is not allowed.".to_owned()]),
+            ("filter[id]=x,y", vec![value("x", "id"), value("y", "id")]),
+            ("filter[id]=", vec![value("", "id")]),
+            ("filter[status]=done", vec![value("done", "status")]),
+            ("filter[status]=", vec![value("", "status")]),
+            ("filter[export_type]=cdr", vec![value("cdr", "export_type")]),
+            ("filter[external_reference_id]=", vec![value("", "external_reference_id")]),
+            ("filter[created_at_gteq]=2026-03-01", vec![value("2026-03-01", "created_at_gteq")]),
+            ("filter[from]=", vec![value("", "from")]),
+            ("sort=bogus", vec!["114 bogus is not a valid sort criteria for exports".to_owned()]),
+            ("sort=-id", vec!["114 id is not a valid sort criteria for exports".to_owned()]),
+            ("page[size]=1001", vec!["118 size exceeds maximum page size of 1000.".to_owned()]),
+            ("page[size]=0", vec!["118 0 is not a valid value for size page parameter.".to_owned()]),
+            ("page[number]=x", vec!["118 x is not a valid value for number page parameter.".to_owned()]),
+            ("page[limit]=1", vec!["105 limit is not an allowed page parameter.".to_owned()]),
+            ("include=x", vec!["112 x is not a valid includable relationship of exports".to_owned()]),
+            ("fields[exports]=x", vec!["104 x is not a valid field for exports.".to_owned()]),
+            ("fields[x]=", vec!["101 x is not a valid resource.".to_owned()]),
+        ] {
+            assert_eq!(wrong(query), wanted, "{query}");
+        }
+        let all = "filter[x]=1&filter[id]=y&sort=z&page[size]=0&include=a,b&fields[exports]=c";
+        assert_eq!(wrong(all).len(), 7);
+    }
+}
