@@ -25,7 +25,7 @@ async fn acme(service: &Service) -> String {
 async fn tokens_are_made_shown_once_listed_and_revoked() {
     let service = Service::start().await;
     let new = json!({"name": "nightly", "role": "analyst", "expires_at": "2027-01-01T00:00:00Z",
-        "networks": ["127.0.0.0/8"]});
+        "networks": ["127.0.0.0/8"], "api_version": "2026-11-19"});
     let made = service.as_admin("POST /api/v1/tokens", new.to_string().as_bytes()).await;
     assert_eq!((made.status, made.header("cache-control").as_deref()), (201, Some("no-store")));
     let view = made.json();
@@ -33,8 +33,19 @@ async fn tokens_are_made_shown_once_listed_and_revoked() {
     let names: Vec<_> = view.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
         names,
-        ["id", "name", "role", "created_at", "expires_at", "last_used_at", "networks", "secret"]
+        [
+            "id",
+            "name",
+            "role",
+            "created_at",
+            "expires_at",
+            "last_used_at",
+            "networks",
+            "api_version",
+            "secret"
+        ]
     );
+    assert_eq!(view["api_version"], "2026-11-19");
     assert_eq!(view["expires_at"], "2027-01-01T00:00:00.000Z");
     let export = "GET /api/v1/cdr/export?from=2026-01-01";
     assert_eq!(call(&service, &secret, export, &Value::Null).await.status, 200);
@@ -48,6 +59,7 @@ async fn tokens_are_made_shown_once_listed_and_revoked() {
     let own = json!({"name": "old", "role": "source", "value": "a key of many years ago"});
     let made = service.as_admin("POST /api/v1/tokens", own.to_string().as_bytes()).await;
     assert_eq!((made.status, made.json()["secret"].as_str()), (201, Some("a key of many years ago")));
+    assert_eq!(made.json().get("api_version"), Some(&Value::Null), "the API's own default");
     let again = service.as_admin("POST /api/v1/tokens", own.to_string().as_bytes()).await;
     assert_eq!(problem(&again), (409, "conflict".into()));
 }

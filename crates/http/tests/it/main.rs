@@ -20,6 +20,7 @@ mod realms;
 mod shelf;
 mod slow_readers;
 mod tls;
+mod trunks;
 
 use connection::{Answer, send};
 use fakes::{TOKEN_PREFIX, World};
