@@ -11,6 +11,8 @@ const MOST: usize = 64;
 const MOST_OF_TENANT: usize = 8;
 /// Of these, towards one receiver.
 const MOST_OF_RECEIVER: usize = 4;
+/// Attempts at once towards one receiver, for all tenants: all mail goes to one server, which may hang, too.
+const MOST_TO_RECEIVER: usize = MOST / 2;
 
 /// Attempts that are under way.
 #[derive(Debug, Default)]
@@ -38,7 +40,11 @@ impl Lanes {
         };
         let of_tenant = of(|lane, tenant, _| lane.tenant == *tenant);
         let of_receiver = of(|lane, tenant, receiver| lane.tenant == *tenant && lane.receiver == receiver);
-        let fits = self.has_room() && of_tenant < MOST_OF_TENANT && of_receiver < MOST_OF_RECEIVER;
+        let to_receiver = of(|lane, _, receiver| lane.receiver == receiver);
+        let fits = self.has_room()
+            && of_tenant < MOST_OF_TENANT
+            && of_receiver < MOST_OF_RECEIVER
+            && to_receiver < MOST_TO_RECEIVER;
         if fits {
             let lane = Lane { tenant: tenant.clone(), receiver: receiver.to_owned() };
             self.under_way.insert(notice, lane);
@@ -86,6 +92,16 @@ mod tests {
         lanes.leave(Uuid::from_u128(0));
         assert!(!lanes.notices().any(|notice| notice == Uuid::from_u128(0)));
         assert_eq!(entered(&mut lanes, &acme, |_| "hangs".into(), 4_000), 1);
+    }
+
+    #[test]
+    fn a_receiver_of_many_tenants_leaves_room_for_other_receivers() {
+        let mut lanes = Lanes::default();
+        for (number, ids) in (0..20).zip((0..).step_by(1_000)) {
+            entered(&mut lanes, &tenant(&format!("t{number}")), |_| String::new(), ids);
+        }
+        assert_eq!(lanes.notices().count(), MOST_TO_RECEIVER);
+        assert_eq!(entered(&mut lanes, &tenant("t19"), |_| "host".into(), 50_000), 4);
     }
 
     #[test]

@@ -7,19 +7,21 @@ use tollbook_kit::fault::Fault;
 use tollbook_kit::retry::Pending;
 use tollbook_kit::secret::{Sealer, Secret};
 use tollbook_model::ports::{NewNotification, Notifications, StoredNotification};
+use tollbook_model::tenant::TenantName;
 use uuid::Uuid;
 
 #[async_trait]
 impl Notifications for SqliteCatalog {
-    async fn due(
+    async fn due_beside(
         &self,
         now_ms: i64,
         except: &[Uuid],
+        tenants: &[TenantName],
         limit: usize,
     ) -> Result<Vec<StoredNotification>, Fault> {
         let doing = "listing notices that are to be told";
         let mut transaction = self.begin_read(doing).await?;
-        select_due(&mut transaction, &self.sealer, now_ms, except, limit)
+        select_due(&mut transaction, &self.sealer, now_ms, except, tenants, limit)
             .await
             .map_err(|error| read_failed(doing, error))
     }
@@ -80,13 +82,16 @@ async fn select_due(
     sealer: &Sealer,
     now_ms: i64,
     except: &[Uuid],
+    tenants: &[TenantName],
     limit: usize,
 ) -> Result<Vec<StoredNotification>, sqlx::Error> {
+    let tenants = serde_json::Value::from_iter(tenants.iter().map(TenantName::as_str)).to_string();
     let ids: Vec<Vec<u8>> = sqlx::query_scalar(
-        "SELECT id FROM notifications WHERE due_at_ms <= $1 OR rest_since_ms IS NULL OR rest_since_ms > $1 \
-         ORDER BY due_at_ms, id LIMIT $2",
+        "SELECT id FROM notifications WHERE (due_at_ms <= $1 OR rest_since_ms IS NULL OR rest_since_ms > $1) \
+         AND ($2 = '[]' OR tenant NOT IN (SELECT value FROM json_each($2))) ORDER BY due_at_ms, id LIMIT $3",
     )
     .bind(now_ms)
+    .bind(tenants)
     .bind(i64::try_from(limit.saturating_add(except.len())).unwrap_or(i64::MAX))
     .fetch_all(&mut *connection)
     .await?;

@@ -43,8 +43,26 @@ pub trait Notifications: Send + Sync {
     ///
     /// # Errors
     /// `unavailable` or `internal`.
-    async fn due(&self, now_ms: i64, except: &[Uuid], limit: usize)
-    -> Result<Vec<StoredNotification>, Fault>;
+    async fn due(
+        &self,
+        now_ms: i64,
+        except: &[Uuid],
+        limit: usize,
+    ) -> Result<Vec<StoredNotification>, Fault> {
+        self.due_beside(now_ms, except, &[], limit).await
+    }
+
+    /// The same, without those of some tenants: however many of theirs wait, those of others are found.
+    ///
+    /// # Errors
+    /// `unavailable` or `internal`.
+    async fn due_beside(
+        &self,
+        now_ms: i64,
+        except: &[Uuid],
+        tenants: &[TenantName],
+        limit: usize,
+    ) -> Result<Vec<StoredNotification>, Fault>;
 
     /// The shortest time until a notice that rests becomes due, in milliseconds; none when none rests.
     ///

@@ -8,11 +8,18 @@ use tollbook_kit::fault::{Code, Fault};
 use tollbook_kit::retry::Pending;
 use tollbook_kit::secret::Secret;
 use tollbook_model::ports::*;
+use tollbook_model::tenant::TenantName;
 use uuid::Uuid;
 
 #[async_trait]
 impl Notifications for World {
-    async fn due(&self, _: i64, _: &[Uuid], _: usize) -> Result<Vec<StoredNotification>, Fault> {
+    async fn due_beside(
+        &self,
+        _: i64,
+        _: &[Uuid],
+        _: &[TenantName],
+        _: usize,
+    ) -> Result<Vec<StoredNotification>, Fault> {
         Ok(Vec::new())
     }
     async fn next_due_in(&self, _: i64) -> Result<Option<i64>, Fault> {

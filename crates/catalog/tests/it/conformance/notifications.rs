@@ -38,6 +38,17 @@ pub(crate) async fn notices_are_due_at_once_and_come_back_whole(ports: Ports) {
     ] {
         assert_eq!(due(&ports, now_ms, except, limit).await, expected, "except {except:?}, at most {limit}");
     }
+    for (without, expected) in [
+        (&["other"][..], &[11, 12][..]),
+        (&["acme"], &[13]),
+        (&["acme", "other"], &[]),
+        (&["nobody"], &[13, 11, 12]),
+    ] {
+        let without: Vec<_> = without.iter().map(|name| tenant(name)).collect();
+        let found = ports.notifications.due_beside(NOW_MS, &[], &without, 9).await.unwrap();
+        let found: Vec<_> = found.iter().map(|due| due.notification.id.as_u128()).collect();
+        assert_eq!(found, expected, "without {without:?}");
+    }
     assert_eq!(ports.notifications.next_due_in(0).await.unwrap(), None, "none rests");
     let first = ports.notifications.due(NOW_MS, &[], 1).await.unwrap().remove(0);
     let expected = at(10, notice(13, 2, "other"));
