@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Mutex;
-use tollbook_kit::fault::Fault;
+use tollbook_kit::fault::{Code, Fault};
 use tollbook_kit::supervise::{OnError, Supervisor};
 use tollbook_model::export_job::{JobInLine, JobState};
 
@@ -94,12 +94,20 @@ impl Runner {
         Ok(Bounds { workers: self.workers, running })
     }
 
-    /// Claims a job and lets a worker have it. One that somebody else took meanwhile is out of line.
+    /// Claims a job and lets a worker have it. One that somebody else took meanwhile is out of line, and so is one that
+    /// cannot be read, such as after a step back to an older version: it keeps no other from its turn.
     async fn begin(&self, place: &mut InLine, supervisor: &Supervisor) -> Result<(), Fault> {
         // Noted before it is claimed, so that a cancel finds it whenever it comes.
         let held = self.running.enter(place.claim.job, &place.tenant);
-        let claimed =
-            self.worker.port.claim(place.claim, self.worker.lease(), self.worker.clock.now_ms()).await?;
+        let port = &self.worker.port;
+        let claimed = match port.claim(place.claim, self.worker.lease(), self.worker.clock.now_ms()).await {
+            Err(fault) if fault.code() == Code::Internal => {
+                let (job, fault) = (place.claim.job, fault.log_text());
+                tracing::error!(%job, fault, "an export cannot be begun; the others go on");
+                None
+            }
+            claimed => claimed?,
+        };
         let Some((claim, job)) = claimed else {
             place.doing = Doing::Rests;
             return Ok(());

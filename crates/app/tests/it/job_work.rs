@@ -540,3 +540,24 @@ impl World {
         self.end(claim, end, NOW_MS, Vec::new()).await.unwrap()
     }
 }
+
+#[tokio::test]
+async fn a_job_that_cannot_be_read_keeps_no_other_from_its_turn() {
+    let world = World::new();
+    let service = Service::start(&world).await;
+    let mut jobs = Vec::new();
+    for second in 0..3 {
+        world.clock.advance(Duration::from_secs(second));
+        jobs.push(ordered(&service.app, &caller(Role::Analyst)).await);
+    }
+    // The first one waits for its turn, the second is overdue: both come before the third.
+    world.tamper(jobs[0], |row| row.is_unreadable = true);
+    world.tamper(jobs[1], |row| {
+        row.is_unreadable = true;
+        row.job.created_at_ms = NOW_MS - 86_400_000;
+    });
+    service.round().await;
+    service.until_state(jobs[2], JobState::Ready).await;
+    assert_eq!(jobs[..2].iter().map(|&id| world.state(id)).collect::<Vec<_>>(), [JobState::Queued; 2]);
+    service.stop().await;
+}

@@ -21,6 +21,8 @@ pub(crate) struct JobRow {
     pub(crate) rests: Option<Pending>,
     pub(crate) parts: Vec<ExportPart>,
     pub(crate) pinned: Option<Snapshot>,
+    /// Its order makes no sense to this version.
+    pub(crate) is_unreadable: bool,
     /// Percents that were told, in order.
     pub(crate) told: Vec<u8>,
 }
@@ -122,8 +124,9 @@ impl ExportJobs for World {
         self.log(vec![audit])?;
         jobs.keys.extend(key.map(|key| (key, job.id, job.created_at_ms)));
         let (generation, lease, rests, pinned) = (0, None, None, None);
-        let (parts, told) = (Vec::new(), Vec::new());
-        jobs.rows.insert(job.id, JobRow { job, generation, lease, rests, parts, pinned, told });
+        let (parts, told, is_unreadable) = (Vec::new(), Vec::new(), false);
+        jobs.rows
+            .insert(job.id, JobRow { job, generation, lease, rests, parts, pinned, is_unreadable, told });
         Ok(Ordered::New)
     }
     async fn ordered_before(&self, key: &IdempotencyKey, now_ms: i64) -> Result<Option<Ordered>, Fault> {
@@ -193,6 +196,9 @@ impl ExportJobs for World {
         let rests = row.rests.is_some_and(|rest| !rest.is_over(now_ms));
         if row.generation != seen.generation || row.job.state.has_ended() || is_had || rests {
             return Ok(None);
+        }
+        if row.is_unreadable {
+            return Err(Fault::internal("an order names something unknown"));
         }
         row.generation += 1;
         row.job.attempt += 1;
