@@ -101,7 +101,7 @@ async fn the_parts_of_a_file_are_read_as_one() {
     }
 }
 
-/// A link that differs in the order of its parameters says the same; any other text is another link.
+/// A link has one spelling; any other text is another link.
 #[tokio::test]
 async fn no_other_text_is_that_link() {
     let service = Service::start().await;
@@ -110,12 +110,11 @@ async fn no_other_text_is_that_link() {
     let (path, query) = link.split_once('?').unwrap();
     let pieces: Vec<&str> = query.split('&').collect();
     let [exp, kid, sig] = pieces[..] else { panic!("three parameters: {query}") };
-    let reordered = format!("{path}?{sig}&{kid}&{exp}");
-    assert_eq!(get(&service, &reordered, "").await.text(), FILE);
-
     let id = id_of(&job).to_string();
     let other_file = path.replace(FILE_NAME, "manifest.jws");
     let mut changed: Vec<String> = [
+        format!("{path}?{sig}&{kid}&{exp}"),
+        format!("{path}?{exp}&{sig}&{kid}"),
         format!("{path}?{query}&"),
         format!("{path}?&{query}"),
         format!("{path}?{query}&x=1"),
