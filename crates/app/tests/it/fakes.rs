@@ -162,7 +162,12 @@ impl World {
 
     /// The same, with an outside identity provider.
     pub(crate) async fn app_with(self: &Arc<Self>, issuer: Option<Arc<dyn TokenIssuer>>) -> App {
-        let app = App::open(Ports { issuer, ..self.ports() }).await.unwrap();
+        self.app_on(Ports { issuer, ..self.ports() }).await
+    }
+
+    /// The same, on these ports.
+    pub(crate) async fn app_on(self: &Arc<Self>, ports: Ports) -> App {
+        let app = App::open(ports).await.unwrap();
         app.tenants.bootstrap().await.unwrap();
         for role in Role::ALL {
             let value = Some(Secret::new(format!("{TOKEN_PREFIX}{}", role.name())));

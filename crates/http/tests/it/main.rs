@@ -4,6 +4,7 @@
 mod accounts;
 mod completeness;
 mod connection;
+mod didww;
 mod downloads;
 mod edge;
 mod endings;
