@@ -58,5 +58,5 @@ pub(super) fn mail_fault(addresses: &[String], users: &[User], domains: Option<&
 /// The part of a URL that names user, host and port, in whatever shape the URL is; empty when there is none.
 pub(super) fn authority(url: &str) -> &str {
     let behind = url.split_once("://").map_or("", |(_, behind)| behind);
-    behind.split(['/', '?', '#', '\\']).next().unwrap_or(behind)
+    behind.split(['/', '?', '#']).next().unwrap_or(behind)
 }

@@ -11,6 +11,9 @@ mod form;
 mod lanes;
 mod mail;
 mod notices;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed test says where")]
+mod tests;
 
 pub use form::{CallbackDraft, CallbackForm, JobEvent, JobNotice};
 pub use notices::Notices;
