@@ -1,7 +1,8 @@
 //! The service: started as a whole, run until it is asked to stop.
 
 use crate::assemble::{
-    ControlWing, DataFolder, DataWing, Encryption, Listeners, SealingKey, Surroundings, use_cases,
+    ControlWing, DataFolder, DataWing, Encryption, Listeners, SealingKey, Surroundings, UseCaseSettings,
+    use_cases,
 };
 use crate::config::Config;
 use crate::source_files;
@@ -68,8 +69,15 @@ impl Service {
         let stores = (config.store, config.engine);
         let data = DataWing::start(&folder, &control, stores, &surroundings, &back).await?;
         let catalog = control.catalog.clone();
-        let app =
-            use_cases(control, data, config.auth.clone(), config.egress, &public_url, &surroundings).await?;
+        let client_credentials = config.auth.client_credentials;
+        let settings = UseCaseSettings {
+            auth: config.auth,
+            egress: config.egress,
+            jobs: config.jobs,
+            mail: config.mail,
+            public_url: public_url.clone(),
+        };
+        let app = use_cases(control, data, settings, &surroundings).await?;
         app.tenants.bootstrap().await?;
         let first_token = app.tokens.bootstrap(handed_in.token.as_ref()).await?;
         if let Some(sources) = &config.sources_dir {
@@ -80,8 +88,9 @@ impl Service {
             connections: config.http.connections,
             limits: config.limits,
             trusted_proxies: config.http.trusted_proxies,
-            client_credentials: config.auth.client_credentials,
+            client_credentials,
             public_url,
+            links_name_the_host: config.listening.public_url.is_none(),
         };
         let api = Api::new(app, surroundings.ids(), surroundings.clock, front.stop_token(), &http);
         let scheme = if encryption.config.is_some() { "https" } else { "http" };

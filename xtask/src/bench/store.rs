@@ -15,6 +15,7 @@ use tollbook_model::ports::{Journal, Manifest, Snapshot, SnapshotScope};
 use tollbook_model::tenant::TenantName;
 use tollbook_model::time_range::TimeRange;
 use tollbook_select::{Engine, EngineConfig};
+use tollbook_store::artifacts::PartStore;
 use tollbook_store::blob::{Blobs, DirectoryBlobs};
 use tollbook_store::config::StoreConfig;
 use tollbook_store::journal::{JournalIntake, JournalParts};
@@ -98,8 +99,9 @@ impl Store {
         Engine::new(
             self.snapshots.clone(),
             self.catalog.clone(),
+            PartStore::new(self.blobs.clone(), self.ids.clone(), self.config.reserve_bytes),
             self.clock.clone(),
-            EngineConfig { workers: THREADS },
+            EngineConfig { workers: THREADS, ..EngineConfig::default() },
         )
     }
 

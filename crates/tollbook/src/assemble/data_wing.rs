@@ -7,6 +7,7 @@ use tollbook_kit::fault::Fault;
 use tollbook_kit::supervise::Supervisor;
 use tollbook_model::ports::{Journal, Manifest};
 use tollbook_select::{Engine, EngineConfig};
+use tollbook_store::artifacts::{PartStore, StoredArtifacts};
 use tollbook_store::blob::{Blobs, DirectoryBlobs};
 use tollbook_store::config::StoreConfig;
 use tollbook_store::journal::{JournalIntake, JournalParts};
@@ -16,12 +17,14 @@ use tollbook_store::lake::snapshots::{Pins, SnapshotReader};
 use tollbook_store::lake::sweep::{Sweep, SweepParts};
 use tollbook_store::lake::unnamed::refuse_unknown_lake;
 
-/// What stands behind the ports of intake and data plane.
+/// What stands behind the ports of intake, data plane and artifacts.
 pub(crate) struct DataWing {
     /// Records in.
     pub(crate) intake: Arc<JournalIntake>,
     /// Records out.
     pub(crate) engine: Arc<Engine>,
+    /// Files of export jobs.
+    pub(crate) artifacts: Arc<StoredArtifacts>,
 }
 
 impl DataWing {
@@ -75,9 +78,11 @@ impl DataWing {
             clock: clock.clone(),
         };
         Retention::new(retention).start(supervisor);
+        let artifacts = Arc::new(StoredArtifacts::new(blobs.clone()));
+        let parts = PartStore::new(blobs.clone(), surroundings.ids(), config.reserve_bytes);
         let sweep = SweepParts { config, manifest: manifest.clone(), blobs, pins, clock: clock.clone() };
         Sweep::new(sweep).start(supervisor);
-        let engine = Engine::new(snapshots, manifest, clock, engine);
-        Ok(Self { intake: Arc::new(intake), engine: Arc::new(engine) })
+        let engine = Engine::new(snapshots, manifest, parts, clock, engine);
+        Ok(Self { intake: Arc::new(intake), engine: Arc::new(engine), artifacts })
     }
 }

@@ -14,7 +14,7 @@ pub(crate) use data_folder::DataFolder;
 pub(crate) use data_wing::DataWing;
 pub(crate) use listeners::{Encryption, Listeners};
 pub(crate) use sealing_key::SealingKey;
-pub(crate) use use_cases::use_cases;
+pub(crate) use use_cases::{UseCaseSettings, use_cases};
 
 use std::sync::Arc;
 use tollbook_kit::clock::{Clock, SystemClock};

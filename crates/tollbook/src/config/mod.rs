@@ -1,6 +1,6 @@
 //! Settings: the embedded default file, then a file, then the environment, then flags.
 //!
-//! `raw` merges the layers, `checked` says what the values mean, `show` prints them. No secret is a setting.
+//! `raw` merges the layers, `checked` says what the values mean, `show` prints them without what is secret.
 
 mod checked;
 mod duration;

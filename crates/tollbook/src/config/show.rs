@@ -1,9 +1,14 @@
 //! Prints the settings in effect as a settings file, with a comment where a value comes from.
 //!
-//! No secret is a setting; a URL may still hold one before its host, which is left out.
+//! Secret settings are left out, and so is what stands in a URL before its host, which may be a password.
 
 use super::raw::Merged;
 use toml::{Table, Value};
+
+/// Settings whose values are secrets. Others, such as the first token and the sealing key, are no settings.
+const SECRETS: [&str; 1] = ["mail.password"];
+/// Shown instead of what is secret.
+const REDACTED: &str = "redacted";
 
 /// The settings in effect; the text is TOML.
 pub(super) fn shown(merged: &Merged) -> String {
@@ -17,8 +22,9 @@ fn print(merged: &Merged, path: &str, table: &Table, text: &mut String) {
     let (tables, keys): (Vec<_>, Vec<_>) = table.iter().partition(|(_, value)| value.is_table());
     let path_of = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     for (key, value) in keys {
-        text.push_str(&format!("{key} = {}", redacted(value)));
-        if let Some(origin) = merged.origins.get(&path_of(key)) {
+        let path = path_of(key);
+        text.push_str(&format!("{key} = {}", redacted(&path, value)));
+        if let Some(origin) = merged.origins.get(&path) {
             text.push_str(&format!("  # from {}", origin.escape_debug()));
         }
         text.push('\n');
@@ -32,10 +38,12 @@ fn print(merged: &Merged, path: &str, table: &Table, text: &mut String) {
     }
 }
 
-fn redacted(value: &Value) -> Value {
+fn redacted(path: &str, value: &Value) -> Value {
     match value {
+        // Whether a secret is set may be known.
+        Value::String(text) if SECRETS.contains(&path) && !text.is_empty() => Value::String(REDACTED.into()),
         Value::String(text) => Value::String(without_userinfo(text)),
-        Value::Array(items) => Value::Array(items.iter().map(redacted).collect()),
+        Value::Array(items) => Value::Array(items.iter().map(|item| redacted(path, item)).collect()),
         other => other.clone(),
     }
 }
@@ -45,7 +53,7 @@ fn without_userinfo(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     match authority.rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}://redacted@{host}{path}"),
+        Some((_, host)) => format!("{scheme}://{REDACTED}@{host}{path}"),
         None => text.to_owned(),
     }
 }
@@ -68,6 +76,21 @@ mod tests {
         assert!(text.contains("listen = \"127.0.0.1:1\"  # from --listen\n"), "{text}");
         assert!(text.contains("allow = [\"a\", \"b\"]  # from TOLLBOOK_EGRESS__ALLOW\n"), "{text}");
         assert_eq!(text.matches("# from").count(), 2);
+    }
+
+    #[test]
+    fn secrets_are_not_shown_but_that_they_are_set_is() {
+        let of = |password: &str| {
+            let environment = vec![("TOLLBOOK_MAIL__PASSWORD".into(), password.to_owned())];
+            shown(&merged(&Layers { environment, ..Layers::default() }))
+        };
+        let set = of("hunter2");
+        assert!(set.contains("password = \"redacted\"  # from TOLLBOOK_MAIL__PASSWORD\n"), "{set}");
+        assert!(!set.contains("hunter2") && of("").contains("password = \"\"  # from"), "{set}");
+        for path in SECRETS {
+            let (folder, key) = path.split_once('.').unwrap();
+            assert!(merged(&Layers::default()).settings[folder].get(key).is_some(), "{path} is a setting");
+        }
     }
 
     #[test]

@@ -89,6 +89,15 @@ async fn tour(service: &Service, folder: &Path, token: Secret<String>, shown: &s
     ] {
         say(&format!("  curl {trust}-H \"Authorization: Bearer {shown}\" '{url}/api/v1/{query}'\n"));
     }
+    let order =
+        json!({"from": GENERATED_DAY.to_string(), "to": RECORDED_DAY.to_string(), "format": "parquet"});
+    say("Or order an export job, and look at it until it is ready; the links to its files need no token:\n");
+    for request in [
+        format!("-X POST -d '{order}' '{url}/api/v1/cdr/export-jobs'"),
+        format!("'{url}/api/v1/export-jobs'"),
+    ] {
+        say(&format!("  curl {trust}-H \"Authorization: Bearer {shown}\" {request}\n"));
+    }
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 mod auth;
 mod http;
+mod jobs;
 mod limits;
 mod listening;
 mod reader;
@@ -12,8 +13,11 @@ pub(crate) use listening::{ListenConfig, TlsConfig};
 use super::raw::Merged;
 use http::HttpSettings;
 use reader::{Reader, reason_of};
+use std::net::IpAddr;
 use std::path::PathBuf;
+use tollbook_app::JobsConfig;
 use tollbook_connect::egress::EgressPolicy;
+use tollbook_connect::mail::SmtpConfig;
 use tollbook_http::RateConfig;
 use tollbook_kit::fault::Fault;
 use tollbook_kit::telemetry::{LogFormat, check_filter};
@@ -50,6 +54,10 @@ pub(crate) struct Config {
     pub(crate) auth: AuthSettings,
     /// What the service may call for tenants.
     pub(crate) egress: EgressPolicy,
+    /// Export jobs.
+    pub(crate) jobs: JobsConfig,
+    /// The mail server, where there is one.
+    pub(crate) mail: Option<SmtpConfig>,
     /// Exports.
     pub(crate) engine: EngineConfig,
     /// Journal and lake.
@@ -63,17 +71,20 @@ impl Config {
     /// `invalid`, naming every key that is unknown, mistyped or has a wrong value.
     pub(super) fn check(merged: &Merged) -> Result<Self, Fault> {
         let mut reader = Reader::new(merged);
-        let egress = egress(&mut reader);
+        let listening = ListenConfig::read(&mut reader);
+        let egress = egress(&mut reader, &listening);
         let config = Self {
             data: data(&mut reader),
             sources_dir: reader.path("sources_dir"),
             key_file: reader.path("secrets.key_file"),
             log: log(&mut reader),
-            listening: ListenConfig::read(&mut reader),
+            listening,
             http: HttpSettings::read(&mut reader),
             limits: limits::read(&mut reader),
             auth: AuthSettings::read(&mut reader, &egress),
             egress,
+            jobs: jobs::jobs(&mut reader),
+            mail: jobs::mail(&mut reader),
             engine: engine(&mut reader),
             store: store(&mut reader),
         };
@@ -104,15 +115,21 @@ fn log(reader: &mut Reader<'_>) -> LogConfig {
     LogConfig { format, filter: filter.to_owned() }
 }
 
-fn egress(reader: &mut Reader<'_>) -> EgressPolicy {
+fn egress(reader: &mut Reader<'_>, listening: &ListenConfig) -> EgressPolicy {
     let allow = reader.list("egress.allow", "must be host names and networks such as 10.1.0.0/16");
-    EgressPolicy { allow, allow_http: reader.flag("egress.allow_http") }
+    let own_hosts = listening.own_names().into_iter().map(|name| canonical_host(&name)).collect();
+    EgressPolicy { allow, allow_http: reader.flag("egress.allow_http"), own_hosts }
+}
+
+/// A host in the one spelling that it is compared in.
+fn canonical_host(name: &str) -> String {
+    name.parse::<IpAddr>().map_or_else(|_| name.to_ascii_lowercase(), |address| address.to_string())
 }
 
 fn engine(reader: &mut Reader<'_>) -> EngineConfig {
     match reader.count("export.workers", 0..=1024) {
         0 => EngineConfig::default(),
-        workers => EngineConfig { workers },
+        workers => EngineConfig { workers, ..EngineConfig::default() },
     }
 }
 
@@ -125,6 +142,7 @@ fn store(reader: &mut Reader<'_>) -> StoreConfig {
 mod tests {
     use super::*;
     use crate::config::{Layers, raw};
+    use tollbook_kit::secret::Secret;
 
     fn checked(flags: &[(&'static str, &str)]) -> Result<Config, Fault> {
         let flags = flags.iter().map(|(path, text)| (*path, (*text).to_owned())).collect();
@@ -148,6 +166,8 @@ mod tests {
         assert_eq!(format!("{:?}", config.auth.claims), format!("{:?}", tollbook_app::AuthConfig::default()));
         assert!(!config.egress.allow_http && config.egress.allow.is_empty());
         assert!(config.auth.issuer.is_none() && !config.auth.client_credentials);
+        assert_eq!(format!("{:?}", config.jobs), format!("{:?}", JobsConfig::default()));
+        assert!(config.mail.is_none(), "nobody gets mail before somebody said how");
         assert!(config.key_file.is_none() && config.http.trusted_proxies.is_empty());
     }
 
@@ -159,12 +179,14 @@ mod tests {
         for key in ["sources_dir", "secrets.key_file"] {
             reader.path(key);
         }
-        let policy = egress(&mut reader);
+        let listening = ListenConfig::read(&mut reader);
+        let policy = egress(&mut reader, &listening);
         log(&mut reader);
-        ListenConfig::read(&mut reader);
         HttpSettings::read(&mut reader);
         limits::read(&mut reader);
         AuthSettings::read(&mut reader, &policy);
+        jobs::jobs(&mut reader);
+        jobs::mail(&mut reader);
         engine(&mut reader);
         store(&mut reader);
         assert_eq!(reader.unread(), Vec::<String>::new(), "keys of the default file that mean nothing");
@@ -201,8 +223,29 @@ mod tests {
             ("egress.allow", "10.0.0.0/99"),
             ("tls.certificate", "c.pem"),
             ("tls.key", "k.pem"),
+            ("jobs.workers", "0"),
+            ("jobs.link_life", "59s"),
+            ("jobs.link_life", "25h"),
+            ("mail.security", "ssl"),
+            ("mail.username", "me"),
+            ("mail.password", "hunter2"),
+            ("mail.allowed_domains", "example.net,me@example.net"),
         ] {
             assert_eq!(wrong(&[(key, value)]), [key], "{value}");
+        }
+        let mail = |server, from| wrong(&[("mail.server", server), ("mail.from", from)]);
+        assert_eq!(mail("mail.example.net", ""), ["mail.from"]);
+        assert_eq!(mail("mail.example.net", "tollbook"), ["mail.from"]);
+        for server in [
+            "smtp://mail.example.net",
+            "me@mail.example.net",
+            "a b",
+            ":25",
+            "[mail]",
+            "2001:db8::1",
+            "[::1]25",
+        ] {
+            assert_eq!(mail(server, "tollbook@example.net"), ["mail.server"], "{server}");
         }
         let several = [
             ("listen", "8443"),
@@ -248,6 +291,29 @@ mod tests {
         assert_eq!(config.limits.group_window.as_secs(), 2);
         assert_eq!(config.egress.allow.len(), 2);
         assert_eq!(config.listening.metrics.as_deref(), Some("127.0.0.1:9090"));
+        let mail = checked(&[
+            ("mail.server", "mail.example.net:2525"),
+            ("mail.security", "tls"),
+            ("mail.username", "me"),
+            ("mail.password", "hunter2"),
+            ("mail.from", "tollbook@example.net"),
+            ("mail.allowed_domains", "Example.NET"),
+            ("jobs.link_life", "5m"),
+        ])
+        .unwrap();
+        assert!(!format!("{mail:?}").contains("hunter2"));
+        assert_eq!(mail.jobs.mail_domains, ["example.net"]);
+        assert_eq!(mail.jobs.link_life.as_secs(), 300);
+        let smtp = mail.mail.unwrap();
+        assert_eq!((smtp.server.as_str(), smtp.port), ("mail.example.net", Some(2525)));
+        assert_eq!(smtp.credentials, Some(("me".into(), Secret::new("hunter2".into()))));
+        let own =
+            checked(&[("public_url", "https://CDR.example.net:8443"), ("listen", "[2001:DB8::1]:8443")]);
+        let own = own.unwrap().egress.own_hosts;
+        assert!(
+            ["cdr.example.net", "2001:db8::1"].iter().all(|host| own.iter().any(|own| own == host)),
+            "{own:?}"
+        );
         let plain = [
             ("auth.issuer", "http://idp.internal"),
             ("egress.allow", "idp.internal"),

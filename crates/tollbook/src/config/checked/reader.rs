@@ -68,9 +68,14 @@ impl<'m> Reader<'m> {
 
     /// A duration, a second to a day.
     pub(super) fn duration(&mut self, path: &str) -> Duration {
-        let (least, most) = (Duration::from_secs(1), Duration::from_secs(86_400));
+        self.duration_from(path, Duration::from_secs(1))
+    }
+
+    /// A duration, `least` to a day.
+    pub(super) fn duration_from(&mut self, path: &str, least: Duration) -> Duration {
+        let most = Duration::from_secs(86_400);
         duration(self.text(path)).filter(|given| (least..=most).contains(given)).unwrap_or_else(|| {
-            self.wrong(path, "must be a duration from \"1s\" to \"24h\"");
+            self.wrong(path, format!("must be a duration from \"{}s\" to \"24h\"", least.as_secs()));
             least
         })
     }
