@@ -124,7 +124,7 @@ impl World {
         }
     }
 
-    fn request(range: TimeRange, filters: Vec<Filter>) -> ExportRequest {
+    pub(crate) fn request(range: TimeRange, filters: Vec<Filter>) -> ExportRequest {
         let mut request = request(ExportFormat::Ndjson);
         request.selection.dataset = Dataset::Cdr;
         request.selection.columns = Schema::of(Dataset::Cdr).default_columns();

@@ -297,7 +297,7 @@ impl DataPlane for Engine {
         let (selection, ids) = (trunks::selection(), TrunkIds::of(tenant));
         let scope = SnapshotScope { tenant: tenant.clone(), dataset: Dataset::Cdr };
         let (contents, snapshot) = self.opened(self.snapshots.pin(&scope, selection.range).await?);
-        let source = stored::selected(contents, &snapshot, &selection, trunks::PIECES);
+        let source = stored::selected(contents, &snapshot, tenant, &selection, trunks::PIECES);
         let workers = self.config.workers.max(1);
         let width = Width { workers, window: workers * 2 };
         let runtime = tokio::runtime::Handle::current();

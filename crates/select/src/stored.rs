@@ -14,6 +14,7 @@ use tollbook_kit::fault::Fault;
 use tollbook_model::export::ExportRequest;
 use tollbook_model::ports::Snapshot;
 use tollbook_model::selection::Selection;
+use tollbook_model::tenant::TenantName;
 use tollbook_model::time_range::TimeRange;
 
 /// All that a request selects.
@@ -23,17 +24,18 @@ pub(crate) fn jobs(
     request: &ExportRequest,
     pieces: Pieces,
 ) -> Source<Job> {
-    selected(contents, snapshot, &request.selection, pieces)
+    selected(contents, snapshot, &request.tenant, &request.selection, pieces)
 }
 
 /// All of a selection.
 pub(crate) fn selected(
     contents: Arc<dyn Contents>,
     snapshot: &Snapshot,
+    tenant: &TenantName,
     selection: &Selection,
     pieces: Pieces,
 ) -> Source<Job> {
-    let mut jobs = StoredJobs::new(contents, snapshot, selection, selection.range, pieces);
+    let mut jobs = StoredJobs::new(contents, snapshot, tenant, selection, selection.range, pieces);
     let mut first = true;
     Box::new(move || jobs.next(&mut first))
 }
@@ -48,13 +50,14 @@ pub(crate) fn stretched(
     mut stretches: VecDeque<TimeRange>,
     mut first: bool,
 ) -> Source<Job> {
-    let selection = request.selection.clone();
+    let (tenant, selection) = (request.tenant.clone(), request.selection.clone());
     let mut current: Option<StoredJobs> = None;
     Box::new(move || {
         if current.is_none() {
             let Some(range) = stretches.pop_front() else { return Ok(None) };
             let snapshot = within(&snapshot, range);
-            current = Some(StoredJobs::new(Arc::clone(&contents), &snapshot, &selection, range, pieces));
+            let contents = Arc::clone(&contents);
+            current = Some(StoredJobs::new(contents, &snapshot, &tenant, &selection, range, pieces));
         }
         let job = current.as_mut().map(|jobs| jobs.next(&mut first)).transpose()?.flatten();
         if job.is_none() {
@@ -77,11 +80,12 @@ impl StoredJobs {
     fn new(
         contents: Arc<dyn Contents>,
         snapshot: &Snapshot,
+        tenant: &TenantName,
         selection: &Selection,
         range: TimeRange,
         pieces: Pieces,
     ) -> Self {
-        let predicate = Predicate::new(range, &selection.filters);
+        let predicate = Predicate::new(range, &selection.filters).with_trunks_of(tenant);
         let tasks = plan(snapshot, range);
         let columns: Arc<[usize]> = selection.columns.clone().into();
         let rows = Rows::new(contents, snapshot, tasks, predicate, columns.to_vec(), pieces.takes_over);

@@ -139,7 +139,9 @@ impl Emitter for Trunks {
 mod tests {
     use super::*;
     use crate::completeness_tests::World;
-    use tollbook_model::ports::DataPlane;
+    use futures::TryStreamExt;
+    use tollbook_model::ports::{DataPlane, ExportRows};
+    use tollbook_model::selection::{Filter, FilterField};
     use tollbook_model::tenant::TenantName;
 
     fn trunk(number: usize) -> Trunk {
@@ -158,6 +160,15 @@ mod tests {
         assert_eq!(kept, (0..LISTED_TRUNKS).map(trunk).collect::<Vec<_>>());
     }
 
+    /// How many records an export has with a filter by ids.
+    async fn records_of(world: &World, ids: Vec<String>) -> usize {
+        let filter = Filter { field: FilterField::TrunkId, values: ids };
+        let request = World::request(TimeRange::all(), vec![filter]);
+        let stream = world.engine.export(request, ExportRows::Stored).await.unwrap();
+        let chunks: Vec<_> = stream.chunks.try_collect().await.unwrap();
+        chunks.concat().iter().filter(|byte| **byte == b'\n').count()
+    }
+
     #[tokio::test]
     async fn trunks_are_those_of_all_records_wherever_they_lie() {
         let mut world = World::new();
@@ -173,12 +184,19 @@ mod tests {
                 ids.into_iter().map(|id| (name.to_owned(), id))
             })
             .collect();
-        for keys in [0..600, 300..1200] {
+        for (keys, records) in [(0..600, 600), (300..1200, 1200)] {
             world.submit(keys.map(|key| (key, 1))).await;
             for compacted in [false, true] {
                 let found = world.engine.trunks(&tenant).await.unwrap();
                 let found: Vec<_> = found.into_iter().map(|trunk| (trunk.name, trunk.id)).collect();
                 assert_eq!(found, expected, "compacted: {compacted}");
+                let mut of_trunks = 0;
+                for (_, id) in &found {
+                    of_trunks += records_of(&world, vec![id.clone()]).await;
+                }
+                // Ids that sources give belong to both names here.
+                let given = records_of(&world, (0..5).map(|given| format!("id-{given}")).collect()).await;
+                assert_eq!(of_trunks - given, records, "each record is of one id");
                 world.compaction.compact_now().await.unwrap();
             }
         }
