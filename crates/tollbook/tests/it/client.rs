@@ -100,6 +100,11 @@ impl Client {
         self.with_authorization(Some(&format!("Bearer {token}")))
     }
 
+    /// What it sends as `Authorization`.
+    pub(crate) fn authorization(&self) -> Option<&str> {
+        self.authorization.as_deref()
+    }
+
     /// The base URL.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)

@@ -10,6 +10,7 @@ mod completeness;
 mod contract;
 mod credentials;
 mod demo;
+mod didww;
 mod edge;
 mod export_cli;
 mod forged_tokens;
