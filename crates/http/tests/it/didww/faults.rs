@@ -6,196 +6,75 @@ fn one(code: &str, detail: &str) -> Vec<(String, String)> {
     vec![(code.to_owned(), detail.to_owned())]
 }
 
+const UNKNOWN: &str = "0b6b5c1e-7a3f-4b54-9a55-3f1f0a7f5f01";
+
+/// Requests, their bodies, and what they are told: code and title, and detail. `{id}` is an export that there is.
+const FAULTS: [(&str, &str, &str, &str); 23] = [
+    ("GET /{unknown}", "", "404 Record not found", "The record identified by {unknown} could not be found."),
+    ("GET /a%20b", "", "404 Record not found", "The record identified by a b could not be found."),
+    (
+        "DELETE /{unknown}",
+        "",
+        "404 Record not found",
+        "The record identified by {unknown} could not be found.",
+    ),
+    ("GET /x/y", "", "404 Not found", "The requested path does not exist."),
+    ("GET /", "", "404 Not found", "The requested path does not exist."),
+    ("DELETE ", "", "405 Method not allowed", "DELETE is not allowed here."),
+    ("POST /{id}", "", "405 Method not allowed", "POST is not allowed here."),
+    ("PROPFIND /{id}", "", "405 Method not allowed", "PROPFIND is not allowed here."),
+    ("POST ", "[]", "400 Bad Request", "The document must be a JSON object."),
+    ("POST ", "{}", "106 Missing Parameter", "The required parameter, data, is missing."),
+    ("POST ", r#"{"data":{"type":"x"}}"#, "101 Invalid resource", "x is not a valid resource."),
+    (
+        "POST ",
+        r#"{"data":{"type":"exports","attributes":{"foo":1}}}"#,
+        "105 Param not allowed",
+        "foo is not allowed.",
+    ),
+    (
+        "PATCH /{id}",
+        r#"{"data":{"type":"exports"}}"#,
+        "106 Missing Parameter",
+        "The required parameter, data.id, is missing.",
+    ),
+    (
+        "PATCH /{id}",
+        r#"{"data":{"type":"exports","id":"x"}}"#,
+        "110 Key is not included in URL",
+        "The URL does not support the key x",
+    ),
+    ("GET ?filter[bogus]=1", "", "102 Filter not allowed", "bogus is not allowed."),
+    ("GET ?filter%5Bid%5D=1", "", "107 Invalid filter value", "1 is not a valid value for id."),
+    ("GET ?sort=x", "", "114 Invalid sort criteria", "x is not a valid sort criteria for exports"),
+    ("GET ?fields[exports]=x", "", "104 Invalid field", "x is not a valid field for exports."),
+    ("GET /{id}?fields[orders]=x", "", "101 Invalid resource", "orders is not a valid resource."),
+    ("GET /{id}?include=x", "", "112 Invalid include", "x is not a valid includable relationship of exports"),
+    ("GET ?page[size]=0", "", "118 Invalid page value", "0 is not a valid value for size page parameter."),
+    ("GET ?page[size]=1001", "", "118 Invalid page value", "size exceeds maximum page size of 1000."),
+    ("GET ?page[x]=1", "", "105 Page parameter not allowed", "x is not an allowed page parameter."),
+];
+
 #[tokio::test]
 async fn every_fault_has_its_words() {
     let service = service().await;
-    let id = id_of(&service.export(json!({})).await);
-    let export = format!("/v3/exports/{id}");
-    let unknown = "0b6b5c1e-7a3f-4b54-9a55-3f1f0a7f5f01";
-    let no_record = |id: &str| format!("The record identified by {id} could not be found.");
-    let (get, post, patch) = ("GET /v3/exports", "POST /v3/exports", format!("PATCH {export}"));
-    for (line, body, status, code, title, detail) in [
-        (
-            format!("GET /v3/exports/{unknown}"),
-            "".to_owned(),
-            404,
-            "404",
-            "Record not found",
-            no_record(unknown),
-        ),
-        ("GET /v3/exports/a%20b".into(), "".into(), 404, "404", "Record not found", no_record("a b")),
-        (
-            format!("DELETE /v3/exports/{unknown}"),
-            "".into(),
-            404,
-            "404",
-            "Record not found",
-            no_record(unknown),
-        ),
-        (
-            "GET /v3/orders".into(),
-            "".into(),
-            404,
-            "404",
-            "Not found",
-            "The requested path does not exist.".into(),
-        ),
-        (
-            "GET /v3/exports/".into(),
-            "".into(),
-            404,
-            "404",
-            "Not found",
-            "The requested path does not exist.".into(),
-        ),
-        (
-            "DELETE /v3/exports".into(),
-            "".into(),
-            405,
-            "405",
-            "Method not allowed",
-            "DELETE is not allowed here.".into(),
-        ),
-        (
-            format!("POST {export}"),
-            "".into(),
-            405,
-            "405",
-            "Method not allowed",
-            "POST is not allowed here.".into(),
-        ),
-        (
-            format!("PROPFIND {export}"),
-            "".into(),
-            405,
-            "405",
-            "Method not allowed",
-            "PROPFIND is not allowed here.".into(),
-        ),
-        (post.into(), "[]".into(), 400, "400", "Bad Request", "The document must be a JSON object.".into()),
-        (
-            post.into(),
-            "{}".into(),
-            400,
-            "106",
-            "Missing Parameter",
-            "The required parameter, data, is missing.".into(),
-        ),
-        (
-            post.into(),
-            order(json!({})).replace("exports", "cdr_exports"),
-            400,
-            "101",
-            "Invalid resource",
-            "cdr_exports is not a valid resource.".into(),
-        ),
-        (
-            post.into(),
-            order(json!({"foo": 1})),
-            400,
-            "105",
-            "Param not allowed",
-            "foo is not allowed.".into(),
-        ),
-        (
-            patch.clone(),
-            "{\"data\":{\"type\":\"exports\",\"id\":\"x\"}}".into(),
-            400,
-            "110",
-            "Key is not included in URL",
-            "The URL does not support the key x".into(),
-        ),
-        (
-            patch,
-            "{\"data\":{\"type\":\"exports\"}}".into(),
-            400,
-            "106",
-            "Missing Parameter",
-            "The required parameter, data.id, is missing.".into(),
-        ),
-        (
-            format!("{get}?filter[bogus]=1"),
-            "".into(),
-            400,
-            "102",
-            "Filter not allowed",
-            "bogus is not allowed.".into(),
-        ),
-        (
-            format!("{get}?filter%5Bid%5D=1"),
-            "".into(),
-            400,
-            "107",
-            "Invalid filter value",
-            "1 is not a valid value for id.".into(),
-        ),
-        (
-            format!("{get}?sort=bogus"),
-            "".into(),
-            400,
-            "114",
-            "Invalid sort criteria",
-            "bogus is not a valid sort criteria for exports".into(),
-        ),
-        (
-            format!("{get}?fields[exports]=x"),
-            "".into(),
-            400,
-            "104",
-            "Invalid field",
-            "x is not a valid field for exports.".into(),
-        ),
-        (
-            format!("GET {export}?fields[orders]=x"),
-            "".into(),
-            400,
-            "101",
-            "Invalid resource",
-            "orders is not a valid resource.".into(),
-        ),
-        (
-            format!("GET {export}?include=x"),
-            "".into(),
-            400,
-            "112",
-            "Invalid include",
-            "x is not a valid includable relationship of exports".into(),
-        ),
-        (
-            format!("{get}?page[size]=0"),
-            "".into(),
-            400,
-            "118",
-            "Invalid page value",
-            "0 is not a valid value for size page parameter.".into(),
-        ),
-        (
-            format!("{get}?page[size]=1001"),
-            "".into(),
-            400,
-            "118",
-            "Invalid page value",
-            "size exceeds maximum page size of 1000.".into(),
-        ),
-        (
-            format!("{get}?page[x]=1"),
-            "".into(),
-            400,
-            "105",
-            "Page parameter not allowed",
-            "x is not an allowed page parameter.".into(),
-        ),
-    ] {
-        let answer = service.v3(&line, &body).await;
-        assert_eq!((answer.status, errors(&answer)), (status, one(code, &detail)), "{line} {body}");
+    let id = id_of(&service.export(json!({})).await).to_string();
+    let filled = |text: &str| text.replace("{id}", &id).replace("{unknown}", UNKNOWN);
+    for (line, body, words, detail) in FAULTS {
+        let line = filled(line).replacen(' ', " /v3/exports", 1);
+        let answer = service.v3(&line, body).await;
+        let (code, title) = words.split_once(' ').unwrap();
+        let status = code.parse().unwrap_or(0).max(400);
+        assert_eq!((answer.status, errors(&answer)), (status, one(code, &filled(detail))), "{line} {body}");
         assert_eq!(answer.json()["errors"][0]["title"], title, "{line}");
         assert!(answer.json()["errors"][0].get("source").is_none(), "{line}");
         assert_eq!(answer.header("allow").is_some(), status == 405, "{line}");
         assert_eq!(answer.header("cache-control").as_deref(), Some("max-age=0, private, must-revalidate"));
     }
+    assert_eq!(service.v3("GET /v3/orders", "").await.status, 404);
     let allow = service.v3("PUT /v3/exports", "").await.header("allow");
     assert_eq!(allow.as_deref(), Some("GET,HEAD,POST"));
-    let malformed = errors(&service.v3(post, "{\"data\":").await);
+    let malformed = errors(&service.v3("POST /v3/exports", "{\"data\":").await);
     assert!(malformed[0].0 == "400" && malformed[0].1.contains("line 1"), "{malformed:?}");
 }
 
@@ -246,40 +125,32 @@ async fn checks_come_in_the_order_of_the_contract() {
     let service = service().await;
     let (large, bad) = (" ".repeat(64 * 1024 + 1), order(json!({"external_reference_id": 5})));
     let key = |role: &str| format!("Api-Key: {TOKEN_PREFIX}{role}");
-    let (json_api, html) = (format!("\r\nContent-Type: {JSON_API}"), "\r\nAccept: text/html");
-    let unknown = "/v3/exports/0b6b5c1e-7a3f-4b54-9a55-3f1f0a7f5f01";
-    let of_unknown = "{\"data\":{\"type\":\"exports\",\"id\":\"0b6b5c1e-7a3f-4b54-9a55-3f1f0a7f5f01\",\"attributes\":{\"external_reference_id\":5}}}";
+    let html = format!("{}\r\nAccept: text/html", key("analyst"));
+    let good = format!("{}\r\nContent-Type: {JSON_API}", key("analyst"));
+    let change =
+        json!({"data": {"type": "exports", "id": UNKNOWN, "attributes": {"external_reference_id": 5}}});
+    let (change, unknown) = (change.to_string(), format!("/v3/exports/{UNKNOWN}"));
     for (line, headers, body, status) in [
-        ("PUT /v3/exports?include=x".to_owned(), html.trim_start().to_owned(), large.as_str(), 401),
-        ("PUT /v3/exports?include=x".into(), format!("{}{html}", key("viewer")), &large, 403),
-        ("PUT /v3/exports?include=x".into(), format!("{}{html}", key("analyst")), &large, 405),
-        ("POST /v3/exports?include=x".into(), format!("{}{html}", key("analyst")), &large, 406),
-        ("POST /v3/exports?include=x".into(), key("analyst"), &large, 415),
-        (
-            "POST /v3/exports?include=x".into(),
-            format!("{}{json_api}; charset=utf-8", key("analyst")),
-            &large,
-            415,
-        ),
-        (
-            "POST /v3/exports?include=x".into(),
-            format!("{}{json_api}\r\nContent-Encoding: gzip", key("analyst")),
-            &bad,
-            415,
-        ),
-        ("POST /v3/exports?include=x".into(), format!("{}{json_api}", key("analyst")), &large, 413),
-        ("POST /v3/exports?include=x".into(), format!("{}{json_api}", key("analyst")), "{", 400),
-        ("POST /v3/exports".into(), key("analyst"), "", 400),
-        ("POST /v3/exports".into(), format!("{}{json_api}", key("analyst")), &bad, 422),
-        (format!("PATCH {unknown}?include=x"), format!("{}{json_api}", key("analyst")), of_unknown, 400),
-        (format!("PATCH {unknown}"), format!("{}{json_api}", key("analyst")), of_unknown, 404),
-        (format!("GET {unknown}?include=x"), format!("{}{json_api}", key("analyst")), "", 400),
-        (format!("GET {unknown}"), format!("{}{json_api}", key("analyst")), "", 404),
-        ("GET /v3/exports".into(), format!("{}{json_api}", key("analyst")), "", 200),
-        ("GET /v3/exports".into(), format!("{}\r\nAccept: application/json", key("analyst")), "", 406),
-        ("GET /v3/exports".into(), format!("{}\r\nAccept: */*", key("auditor")), "", 200),
+        ("PUT /v3/exports?include=x", "Accept: text/html", large.as_str(), 401),
+        ("PUT /v3/exports?include=x", &format!("{}\r\nAccept: text/html", key("viewer")), &large, 403),
+        ("PUT /v3/exports?include=x", &html, &large, 405),
+        ("POST /v3/exports?include=x", &html, &large, 406),
+        ("POST /v3/exports?include=x", &key("analyst"), &large, 415),
+        ("POST /v3/exports?include=x", &format!("{good}; charset=utf-8"), &large, 415),
+        ("POST /v3/exports?include=x", &format!("{good}\r\nContent-Encoding: gzip"), &bad, 415),
+        ("POST /v3/exports?include=x", &good, &large, 413),
+        ("POST /v3/exports?include=x", &good, "{", 400),
+        ("POST /v3/exports", &key("analyst"), "", 400),
+        ("POST /v3/exports", &good, &bad, 422),
+        (&format!("PATCH {unknown}?include=x"), &good, &change, 400),
+        (&format!("PATCH {unknown}"), &good, &change, 404),
+        (&format!("GET {unknown}?include=x"), &good, "", 400),
+        (&format!("GET {unknown}"), &good, "", 404),
+        ("GET /v3/exports", &good, "", 200),
+        ("GET /v3/exports", &format!("{}\r\nAccept: application/json", key("analyst")), "", 406),
+        ("GET /v3/exports", &format!("{}\r\nAccept: */*", key("auditor")), "", 200),
     ] {
-        let answer = service.with(&line, &headers, body.as_bytes()).await;
+        let answer = service.with(line, headers, body.as_bytes()).await;
         assert_eq!(answer.status, status, "{line} {headers}: {answer:?}");
     }
     let query = errors(&service.v3("POST /v3/exports?include=x", &bad).await);
