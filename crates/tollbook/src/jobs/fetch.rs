@@ -53,7 +53,10 @@ impl FetchFlags {
     pub(crate) fn check(&self) -> Result<(), Fault> {
         let output = self.output.as_deref().filter(|_| !self.is_output());
         for (flag, path) in [("--output", output), ("--manifest", self.manifest.as_deref())] {
-            let folder = path.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
+            // `out/` names a folder, as its end says, though its parent is none.
+            let is_folder = |path: &&Path| path.as_os_str().as_encoded_bytes().ends_with(b"/");
+            let named = path.filter(is_folder).or_else(|| path.and_then(Path::parent));
+            let folder = named.filter(|folder| !folder.as_os_str().is_empty());
             if folder.is_some_and(|folder| !folder.is_dir()) {
                 return Err(Fault::parameter(flag, "names a folder that is not there; make it first"));
             }
@@ -224,4 +227,27 @@ fn fetched<'f>((file, sink): (&'f JobFile, &'f Sink)) -> FetchedFile<'f> {
 pub(crate) fn set_aside(why: &Fault, sinks: &[Sink]) -> Result<Fault, Fault> {
     let aside = sinks.iter().map(Sink::set_aside).collect::<Result<Vec<_>, _>>()?;
     Ok(Fault::new(Code::Invalid, format!("{}; {}", why.message(), aside.join("; "))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_not_there_is_found_before_anything_is_ordered() {
+        let here = std::env::temp_dir();
+        for (output, is_right) in [
+            ("calls.csv".into(), true),
+            ("-".into(), true),
+            (here.clone(), true),
+            (here.join(""), true),
+            (here.join("calls.csv"), true),
+            ("no-such-folder/".into(), false),
+            (here.join("no-such-folder/"), false),
+            (here.join("no-such-folder/calls.csv"), false),
+        ] {
+            let flags = FetchFlags { output: Some(output.clone()), manifest: None, jwks: None };
+            assert_eq!(flags.check().is_ok(), is_right, "{}", output.display());
+        }
+    }
 }

@@ -116,6 +116,7 @@ pub(crate) async fn run(flags: JobsFlags) -> Result<ExitCode, Fault> {
         JobsCommand::Cancel { id } => cancel(&remote, &id, json).await?,
         JobsCommand::Delete { id } => end(&remote, &id, json).await?,
         JobsCommand::Download { id, fetch: flags } => {
+            flags.check()?;
             let work = fetch(remote, &id, &flags, true, json);
             return unless_stopped(&id, flags.output.as_ref(), work).await;
         }
