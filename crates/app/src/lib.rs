@@ -26,6 +26,7 @@ pub mod tasks;
 pub mod tenants;
 pub mod tokens;
 pub mod users;
+mod visible_jobs;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //! The newest one signs. Keys are rotated by age; an older one stays until no link of it can be alive, so that a rotation
 //! ends no link. How they are sealed at rest is the catalog's business.
 
-use super::links::{LinkText, signed_text};
+use super::link_text::{LinkText, signed_text};
 use crate::changes::Changes;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -4,16 +4,18 @@
 //! of a file a request wants is read by `http`; where they lie is the data wing's business.
 
 mod keys;
+mod link_text;
 mod links;
 mod register;
 
 pub(crate) use keys::LinkKeys;
 pub use keys::{LinkKey, MOST_LINK_LIFE};
+pub use link_text::LinkText;
+pub use links::JobLinks;
 pub(crate) use links::LinkMaker;
-pub use links::{JobLinks, LinkText};
 pub use register::LinkKeyRegister;
 
-use crate::jobs::VisibleJobs;
+use crate::visible_jobs::VisibleJobs;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};

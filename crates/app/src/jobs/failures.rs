@@ -1,4 +1,4 @@
-//! What follows from a failed attempt: another one after a rest, or the end of the job. Pure.
+//! What follows from a failed attempt: another one after a rest, or the end of the job; and when its time is over. Pure.
 
 use std::time::Duration;
 use tollbook_kit::fault::{Code, Fault};
@@ -60,6 +60,12 @@ fn told(fault: &Fault) -> JobError {
             error("internal", words, false)
         }
     }
+}
+
+/// Is a job, ordered then, to be given up unless it is ready?
+pub(super) fn is_overdue(created_at_ms: i64, now_ms: i64) -> bool {
+    let limit_ms = i64::try_from(GIVEN_UP_AFTER.as_millis()).unwrap_or(i64::MAX);
+    now_ms >= created_at_ms.saturating_add(limit_ms)
 }
 
 /// Why a job ends that was not ready in time.

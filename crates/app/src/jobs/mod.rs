@@ -13,7 +13,6 @@ mod running;
 mod sweep;
 mod turns;
 mod view;
-mod visible;
 mod worker;
 
 pub use orders::{Idempotency, NewJob, OrderedJob};
@@ -21,7 +20,6 @@ pub(crate) use runner::Runner;
 pub(crate) use running::RunningJobs;
 pub(crate) use sweep::JobSweep;
 pub use view::JobView;
-pub(crate) use visible::VisibleJobs;
 pub(crate) use worker::Worker;
 
 use crate::changes::Changes;
@@ -31,6 +29,7 @@ use crate::faults::all_right;
 use crate::notifications::Notices;
 use crate::rights::Rights;
 use crate::tenants::TenantDirectory;
+use crate::visible_jobs::{VisibleJobs, unknown_job};
 use std::sync::Arc;
 use tollbook_kit::clock::Clock;
 use tollbook_kit::fault::Fault;
@@ -161,7 +160,7 @@ impl Jobs {
         if job.external_reference != reference {
             let entry = self.entry(caller, "export.rename", id);
             if !self.port.rename(&caller.tenant, id, reference, entry).await? {
-                return Err(visible::unknown_job());
+                return Err(unknown_job());
             }
         }
         self.find(caller, id).await

@@ -2,7 +2,7 @@
 //!
 //! Whose turn it is, is decided in [`turns`](super::turns); what a worker does with a job, in [`worker`](super::worker).
 
-use super::failures::GIVEN_UP_AFTER;
+use super::failures::is_overdue;
 use super::running::RunningJobs;
 use super::turns::{Bounds, Doing, InLine, LARGE_ROWS, Turns};
 use super::worker::Worker;
@@ -127,10 +127,4 @@ impl Runner {
     pub(crate) fn bell(&self) -> Arc<tokio::sync::Notify> {
         self.running.bell()
     }
-}
-
-/// Is a job, ordered then, to be given up unless it is ready?
-pub(super) fn is_overdue(created_at_ms: i64, now_ms: i64) -> bool {
-    let limit_ms = i64::try_from(GIVEN_UP_AFTER.as_millis()).unwrap_or(i64::MAX);
-    now_ms >= created_at_ms.saturating_add(limit_ms)
 }

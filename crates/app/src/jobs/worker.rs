@@ -3,9 +3,8 @@
 //! Whatever is written names the claim. Once that no longer holds, because the job was cancelled or taken over, nothing
 //! is written any more, and the work ends.
 
-use super::failures::{self, GIVEN_UP_AFTER, MOST_ATTEMPTS, Verdict};
+use super::failures::{self, GIVEN_UP_AFTER, MOST_ATTEMPTS, Verdict, is_overdue};
 use super::progress::Pace;
-use super::runner::is_overdue;
 use crate::exports::desk::ExportDesk;
 use crate::exports::file_name;
 use crate::exports::manifests::{Outcome as Made, Outline};

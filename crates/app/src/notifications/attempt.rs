@@ -6,7 +6,7 @@ use super::contacts::authority;
 use super::content::Content;
 use super::form::{CallbackDraft, CallbackForm};
 use super::mail;
-use super::notices::NoticePorts;
+use super::ports::NoticePorts;
 use bytes::Bytes;
 use futures::FutureExt;
 use std::panic::AssertUnwindSafe;

@@ -5,7 +5,7 @@
 
 use super::attempt::{Attempt, Next};
 use super::lanes::Lanes;
-use super::notices::NoticePorts;
+use super::ports::NoticePorts;
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -11,10 +11,12 @@ mod form;
 mod lanes;
 mod mail;
 mod notices;
+mod ports;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed test says where")]
 mod tests;
 
 pub use form::{CallbackDraft, CallbackForm, JobEvent, JobNotice};
+pub(crate) use notices::NoticeSettings;
 pub use notices::Notices;
-pub(crate) use notices::{NoticePorts, NoticeSettings};
+pub(crate) use ports::NoticePorts;

@@ -5,34 +5,14 @@ use super::content::Content;
 use super::dispatcher::Dispatcher;
 use super::form::{CallbackForm, JobEvent, JobNotice};
 use super::mail;
+use super::ports::NoticePorts;
 use std::sync::Arc;
-use tollbook_kit::clock::Clock;
 use tollbook_kit::fault::{Detail, Fault};
-use tollbook_kit::ids::{IdSource, Randomness};
+use tollbook_kit::ids::IdSource;
 use tollbook_kit::supervise::{OnError, Supervisor};
 use tollbook_model::export_job::{ExportJob, JobContacts};
-use tollbook_model::ports::{Callbacks, Mailer, NewNotification, Notifications, Tenants, Users};
+use tollbook_model::ports::NewNotification;
 use tollbook_model::tenant::TenantName;
-
-/// What telling stands on.
-pub(crate) struct NoticePorts {
-    /// The outbox.
-    pub(crate) notifications: Arc<dyn Notifications>,
-    /// Calls to addresses of users.
-    pub(crate) callbacks: Arc<dyn Callbacks>,
-    /// The mail server, if there is one.
-    pub(crate) mailer: Option<Arc<dyn Mailer>>,
-    /// How each dialect calls back.
-    pub(crate) forms: Vec<Arc<dyn CallbackForm>>,
-    /// Where the secrets are that sign calls.
-    pub(crate) tenants: Arc<dyn Tenants>,
-    /// Who may get mail.
-    pub(crate) users: Arc<dyn Users>,
-    /// The clock.
-    pub(crate) clock: Arc<dyn Clock>,
-    /// Spreads attempts.
-    pub(crate) randomness: Arc<dyn Randomness>,
-}
 
 /// What the operator has set.
 #[derive(Debug, Clone, Default)]
@@ -127,12 +107,5 @@ impl Notices {
             content: content.to_text()?,
             created_at_ms: notice.at_ms,
         })
-    }
-}
-
-impl NoticePorts {
-    /// How this dialect calls back, if it does.
-    pub(super) fn form(&self, dialect: &str) -> Option<&dyn CallbackForm> {
-        self.forms.iter().find(|form| form.dialect() == dialect).map(|form| &**form)
     }
 }

@@ -5,7 +5,8 @@ mod dispatching;
 mod wording;
 
 use super::form::{CallbackDraft, CallbackForm, JobEvent, JobNotice};
-use super::notices::{NoticePorts, NoticeSettings, Notices};
+use super::notices::{NoticeSettings, Notices};
+use super::ports::NoticePorts;
 use async_trait::async_trait;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};

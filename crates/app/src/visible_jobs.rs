@@ -37,6 +37,6 @@ impl VisibleJobs {
 }
 
 /// What is said of a job that is not there, or not to be seen.
-pub(super) fn unknown_job() -> Fault {
+pub(crate) fn unknown_job() -> Fault {
     Fault::new(Code::NotFound, "no such export; list the exports that there are")
 }
