@@ -5,8 +5,9 @@
 use super::attributes::CallbackMethod;
 use super::callback_url::{CallbackUrl, form_encoded};
 use super::note::Note;
-use super::resource::{Status, TYPE};
-use super::{DIALECT, file, signature};
+use super::paths::file_url;
+use super::schema::{Status, TYPE};
+use super::{DIALECT, signature};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tollbook_app::notifications::{CallbackDraft, CallbackForm, JobEvent, JobNotice};
@@ -111,7 +112,7 @@ fn parameters(notice: &JobNotice<'_>) -> Option<Vec<(String, String)>> {
         ("type", TYPE.to_owned()),
     ];
     if status == Status::Completed {
-        parameters.push(("url", file::url(notice.public_url, notice.job.id)));
+        parameters.push(("url", file_url(notice.public_url, notice.job.id)));
     }
     Some(parameters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }

@@ -3,7 +3,7 @@
 //! What the attributes may hold is said elsewhere.
 
 use super::errors::{self, Broken};
-use super::resource::TYPE;
+use super::schema::TYPE;
 use crate::refusal::Refusal;
 use serde_json::{Map, Value};
 

@@ -1,7 +1,7 @@
 //! Refusals as JSON:API errors (`didww.md` section 6): the one table of what is wrong, and how it is written. Every value is
 //! a text.
 
-use super::file;
+use super::paths::is_file;
 use crate::exchange::Exchange;
 use crate::refusal::{Refusal, Words};
 use axum::body::Body;
@@ -205,7 +205,7 @@ fn document(broken: &[Broken]) -> String {
 pub(crate) fn render(refusal: &Refusal, exchange: &Exchange) -> Response {
     let status = refusal.status();
     let tells_nothing = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND);
-    let mut response = if tells_nothing && file::is_path(exchange.path()) {
+    let mut response = if tells_nothing && is_file(exchange.path()) {
         Response::new(Body::empty())
     } else {
         let mut response = Response::new(Body::from(text(refusal, status)));

@@ -2,7 +2,7 @@
 //! section 4.2).
 
 use super::errors::{self, Broken};
-use super::resource::{ATTRIBUTES, TYPE};
+use super::schema::{ATTRIBUTES, TYPE};
 use crate::query::Parameters;
 use crate::refusal::Refusal;
 

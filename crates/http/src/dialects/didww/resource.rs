@@ -1,11 +1,13 @@
 //! An export as this dialect shows it (`didww.md` section 4.1), made from a job.
 
+use super::DIALECT;
 use super::errors::{MEDIA_TYPE, REVALIDATE};
 use super::fields::Fields;
 use super::filters::ExportType;
 use super::gate::Visitor;
 use super::note::Note;
-use super::{DIALECT, file};
+use super::paths::file_url;
+use super::schema::{ATTRIBUTES, Status, TYPE};
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -18,44 +20,6 @@ use tollbook_kit::fault::Fault;
 use tollbook_model::export_job::{ExportJob, JobState};
 use tollbook_model::time_range::instant_text;
 use uuid::Uuid;
-
-/// The type of the resource.
-pub(super) const TYPE: &str = "exports";
-/// Its attributes, in their order.
-pub(super) const ATTRIBUTES: [&str; 8] = [
-    "export_type",
-    "status",
-    "url",
-    "filters",
-    "callback_url",
-    "callback_method",
-    "external_reference_id",
-    "created_at",
-];
-
-/// Where an export is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Status {
-    Pending,
-    Processing,
-    Completed,
-    Failed,
-}
-
-impl Status {
-    /// Every status.
-    pub(super) const ALL: [Self; 4] = [Self::Pending, Self::Processing, Self::Completed, Self::Failed];
-
-    /// The word for it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Processing => "processing",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-        }
-    }
-}
 
 /// An export.
 #[derive(Debug, Clone)]
@@ -112,7 +76,7 @@ impl Export {
         match name {
             "export_type" => self.kind().name().into(),
             "status" => self.status.name().into(),
-            "url" => (self.status == Status::Completed).then(|| file::url(base, self.id)).into(),
+            "url" => (self.status == Status::Completed).then(|| file_url(base, self.id)).into(),
             "filters" => {
                 let filters = self.note.filters.iter().cloned();
                 filters.map(|(name, value)| (name, Value::String(value))).collect::<Map<_, _>>().into()

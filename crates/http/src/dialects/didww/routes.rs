@@ -4,6 +4,7 @@
 //! for which methods.
 
 use super::gate::gate;
+use super::paths::{EXPORTS, is_file};
 use super::{errors, file, operations};
 use crate::api::Api;
 use crate::refusal::Refusal;
@@ -17,9 +18,6 @@ use std::sync::Arc;
 
 type Answer = Result<Response, Refusal>;
 type Shared = State<Arc<Api>>;
-
-/// What comes before the id of an export in a path.
-pub(super) const EXPORTS: &str = "/v3/exports/";
 
 /// Every route below `/v3`.
 pub(crate) fn routes() -> Router<Arc<Api>> {
@@ -44,7 +42,7 @@ async fn exports(State(api): Shared, request: Request) -> Answer {
 async fn export(State(api): Shared, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
     let visitor = gate(&api, &parts).await?;
-    if file::is_path(parts.uri.path()) {
+    if is_file(parts.uri.path()) {
         return match parts.method {
             Method::GET | Method::HEAD => file::answer(&api, &visitor, &parts).await,
             ref method => Err(errors::no_method(method, "GET,HEAD")),
