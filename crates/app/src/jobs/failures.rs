@@ -16,6 +16,8 @@ const RESTS: Schedule = Schedule::new(&[
     Duration::from_secs(30),
     Duration::from_secs(120),
 ]);
+/// Why a job ends for whose file there is no room.
+const NO_ROOM: &str = "the disk has no room for the file; have some freed, or order less, and order it again";
 
 /// What follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +50,8 @@ fn told(fault: &Fault) -> JobError {
         retryable,
     };
     match fault.code() {
-        Code::StorageFull => error("storage-full", fault.message(), true),
+        // What the disk says is meant for who sends records.
+        Code::StorageFull => error("storage-full", NO_ROOM, true),
         Code::Unavailable | Code::TooMany | Code::RateLimited | Code::NotReady => {
             error("unavailable", fault.message(), true)
         }
@@ -87,12 +90,11 @@ mod tests {
 
     #[test]
     fn attempts_wait_as_the_contract_says_and_then_end() {
-        let fault = Fault::new(Code::StorageFull, "no room is left");
+        let fault = Fault::new(Code::StorageFull, "nothing was stored; send again");
         let rests: Vec<_> = (1..=MOST_ATTEMPTS).map(|attempt| judge(&fault, attempt)).collect();
         let seconds = |seconds| Verdict::Rest(Duration::from_secs(seconds));
         assert_eq!(rests[..4], [seconds(1), seconds(5), seconds(30), seconds(120)]);
-        let error =
-            JobError { code: "storage-full".into(), message: "no room is left".into(), retryable: true };
+        let error = JobError { code: "storage-full".into(), message: NO_ROOM.into(), retryable: true };
         assert_eq!(rests[4], Verdict::GiveUp(error.clone()));
         assert_eq!(judge(&fault, u32::MAX), Verdict::GiveUp(error));
     }
