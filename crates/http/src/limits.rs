@@ -21,6 +21,12 @@ pub(crate) enum Budget {
     Ingest,
 }
 
+/// Downloads by links per second and job, for as long as it goes on. Each is an entry in the audit log, so this bounds
+/// how fast a link writes there.
+const DOWNLOADS_PER_SECOND: u32 = 20;
+/// Downloads by links that a rested job allows at once: readers resume and read in ranges, and many may read one file.
+const DOWNLOADS_AT_ONCE: u32 = 2000;
+
 /// The rates of all dialects.
 #[derive(Debug)]
 pub(crate) struct Limits {
@@ -29,6 +35,7 @@ pub(crate) struct Limits {
     didww: TokenBuckets<Uuid>,
     groups: FixedWindows<TenantName>,
     public: TokenBuckets<Option<IpAddr>>,
+    downloads: TokenBuckets<Uuid>,
 }
 
 impl Limits {
@@ -45,6 +52,7 @@ impl Limits {
                 config.group_entry_ttl,
             ),
             public: TokenBuckets::new(clock.clone(), config.public_per_second, config.public_per_second),
+            downloads: buckets(DOWNLOADS_PER_SECOND, DOWNLOADS_AT_ONCE),
         }
     }
 
@@ -83,6 +91,14 @@ impl Limits {
     /// `rate_limited`.
     pub(crate) fn public(&self, address: Option<IpAddr>) -> Result<(), Fault> {
         admitted(self.public.take(&address.map(one_client)))
+    }
+
+    /// Counts a download of a file of this job by a good link: only jobs that there are have a bucket.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub(crate) fn download(&self, job: Uuid) -> Result<(), Fault> {
+        admitted(self.downloads.take(&job))
     }
 }
 
@@ -152,6 +168,7 @@ mod tests {
         assert_eq!(count(&|| limits.didww(&exchange(), credential)), 20);
         assert_eq!(count(&|| limits.group(&exchange(), &group)), 60);
         assert_eq!(count(&|| limits.native(&exchange(), Uuid::from_u128(2), Budget::Calls)), 40);
+        assert_eq!(count(&|| limits.download(credential)), 2000);
     }
 
     #[test]
@@ -180,5 +197,24 @@ mod tests {
         let fault = limits.group(&exchange(), &group).unwrap_err();
         assert_eq!(fault.code(), Code::RateLimited);
         assert_eq!(fault.retry_after(), Some(Duration::from_millis(47_700)));
+    }
+
+    #[test]
+    fn downloads_go_on_at_their_rate_and_jobs_at_rest_are_forgotten() {
+        let (clock, limits) = limits();
+        let (read, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        assert!((0..2000).all(|_| limits.download(read).is_ok()));
+        assert_eq!(limits.download(read).unwrap_err().retry_after(), Some(Duration::from_millis(50)));
+        assert!(limits.download(other).is_ok());
+        clock.advance(Duration::from_secs(1));
+        assert_eq!((0..100).filter(|_| limits.download(read).is_ok()).count(), 20);
+        for job in 0..100_000 {
+            limits.download(Uuid::from_u128(job)).unwrap_or_default();
+        }
+        clock.advance(Duration::from_secs(100));
+        for job in 100_000..110_000 {
+            limits.download(Uuid::from_u128(job)).unwrap();
+        }
+        assert!(limits.downloads.entries() < 20_000, "{}", limits.downloads.entries());
     }
 }

@@ -70,6 +70,13 @@ enum Reader {
     Caller(Caller),
 }
 
+impl Download {
+    /// The job whose file it is.
+    pub fn job(&self) -> Uuid {
+        self.job
+    }
+}
+
 /// Where downloads come from.
 pub(crate) struct DownloadPorts {
     pub(crate) jobs: Arc<dyn ExportJobs>,

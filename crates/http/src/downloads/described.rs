@@ -47,7 +47,7 @@ pub(super) fn get() -> Operation {
             header("If-Match", "`ETag` of the file that is meant; 412 when it is another."),
             header("If-None-Match", "`ETag` of a file that the client has; 304 when it is this."),
         ])
-        .refuses(&[416])
+        .refuses(&[416, 429])
         .answers(200, file("The whole file.", &validators()))
         .answers(206, file("The part that was asked for.", &part()))
 }

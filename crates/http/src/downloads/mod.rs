@@ -1,7 +1,7 @@
 //! Files of finished exports, by signed links: `/dl/v1/{job}/{file}?exp&kid&sig` (`natalia.md` section 8).
 //!
-//! A link is all that is needed: no credential is asked for, and nobody's rate is counted, as readers resume and read in
-//! ranges. Who may have which bytes is `app`'s to say; here is only how HTTP asks for them and gets them. Links are the
+//! A link is all that is needed: no credential is asked for. Readers resume and read in ranges, so all that is counted is
+//! how often the files of a job are read, with much room: each time is an entry in the audit log. Who may have which bytes is `app`'s to say; here is only how HTTP asks for them and gets them. Links are the
 //! same for every dialect, so this is of none.
 
 mod answer;
@@ -33,11 +33,15 @@ pub(crate) fn routes() -> Routes {
 async fn get(State(api): State<Arc<Api>>, request: Request) -> Answer {
     let (parts, _) = request.into_parts();
     let download = api.app.downloads.open(link::of(&parts.uri)?).await?;
+    // Only now: whoever has no good link uses nothing up.
+    api.limits.download(download.job())?;
     send(&api, &parts, &download).await
 }
 
 async fn head(State(api): State<Arc<Api>>, request: Request) -> Answer {
-    get(State(api), request).await
+    let (parts, _) = request.into_parts();
+    let download = api.app.downloads.open(link::of(&parts.uri)?).await?;
+    send(&api, &parts, &download).await
 }
 
 /// What a request for this file is answered, whoever may have it; dialects with files of their own use it too.

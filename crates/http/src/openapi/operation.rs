@@ -63,7 +63,7 @@ impl Operation {
         Self::new(tag, id, summary, Access::Public, &[429, 500])
     }
 
-    /// An operation by a signed link, which needs no credential and has no rate. It is logged, so it can meet a full disk.
+    /// An operation by a signed link, which needs no credential. It is logged, so it can meet a full disk.
     pub(crate) fn by_link(tag: &'static str, id: &'static str, summary: &'static str) -> Self {
         Self::new(tag, id, summary, Access::Public, &[403, 500, 503, 507])
     }

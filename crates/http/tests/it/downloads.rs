@@ -3,6 +3,7 @@
 use crate::connection::Answer;
 use crate::shelf::{FILE, FILE_NAME, KEPT_MS, MANIFEST, id_of, ready_job, target};
 use crate::{Service, problem, send};
+use futures::future::join_all;
 use std::time::Duration;
 use tollbook_model::export_job::JobState;
 
@@ -46,6 +47,36 @@ async fn a_link_is_all_that_is_needed() {
     let manifest = get(&service, &target(&job["manifest_url"]), "").await;
     assert_eq!((manifest.status, manifest.text()), (200, MANIFEST));
     assert_eq!(manifest.header("content-type").as_deref(), Some("application/jose"));
+}
+
+/// Each download is an entry in the audit log, so what a link may write there is bounded.
+#[tokio::test]
+async fn who_reads_one_job_over_and_over_waits_in_the_end() {
+    let service = Service::start().await;
+    let job = ready_job(&service).await;
+    let (file, manifest) = (target(&job["download_url"]), target(&job["manifest_url"]));
+    let other = target(&ready_job(&service).await["download_url"]);
+    let before = service.world.audit("default").len();
+    for _ in 0..20 {
+        let many = (0..100).map(|_| get(&service, &file, "Range: bytes=0-0"));
+        assert!(join_all(many).await.iter().all(|answer| answer.status == 206));
+    }
+    for link in [&file, &manifest] {
+        let answer = get(&service, link, "Range: bytes=0-0").await;
+        assert_eq!(problem(&answer), (429, "rate-limited".into()));
+        assert_eq!(answer.header("retry-after").as_deref(), Some("1"));
+    }
+    assert_eq!(service.world.audit("default").len(), before + 2000, "all of them, and no more");
+    let head = service.with(&format!("HEAD {file}"), "X: y", b"").await;
+    assert_eq!(head.status, 200, "no download");
+    assert_eq!(get(&service, &other, "").await.status, 200, "of another job");
+    service.world.clock.advance(Duration::from_secs(1));
+    let next: Vec<u16> = join_all((0..21).map(|_| get(&service, &file, "")))
+        .await
+        .iter()
+        .map(|answer| answer.status)
+        .collect();
+    assert_eq!(next.iter().filter(|status| **status == 200).count(), 20);
 }
 
 #[tokio::test]
@@ -260,7 +291,7 @@ async fn a_file_that_cannot_be_read_is_never_sent_as_if_it_were_whole() {
 }
 
 #[tokio::test]
-async fn downloads_have_no_rate() {
+async fn downloads_count_against_no_rate_of_requests() {
     let service = Service::with_config(tollbook_http::HttpConfig::default()).await;
     let link = target(&ready_job(&service).await["download_url"]);
     for _ in 0..100 {
