@@ -13,12 +13,13 @@ pub(super) struct MadeExport {
     pub(super) rows: u64,
 }
 
-/// Fetches the calls of a range as CSV and as Parquet into the folder `exports`.
+/// Fetches the calls of a range as CSV and as Parquet into the folder `demo-exports`. Not into `exports`: there the service
+/// keeps files of jobs, and sets aside what it does not know.
 ///
 /// # Errors
 /// What the service refuses; `internal` when a file cannot be written or read.
 pub(super) async fn make(remote: &Remote, folder: &Path, range: &str) -> Result<Vec<MadeExport>, Fault> {
-    let folder = folder.join("exports");
+    let folder = folder.join("demo-exports");
     std::fs::create_dir_all(&folder).fault("making the folder of exports")?;
     let mut made = Vec::new();
     for format in ["csv", "parquet"] {
