@@ -86,7 +86,7 @@ fn check_files(said: &str, folder: &Path) {
 
 fn check_commands(said: &str) {
     let commands: Vec<&str> = said.lines().map(str::trim).filter(|line| line.starts_with("curl ")).collect();
-    assert_eq!(commands.len(), 3, "{said}");
+    assert_eq!(commands.len(), 5, "{said}");
     if !Command::new("curl")
         .arg("--version")
         .stdout(Stdio::null())
@@ -107,6 +107,13 @@ fn check_commands(said: &str) {
     let estimate: serde_json::Value = serde_json::from_slice(&answers[2]).unwrap();
     let rows = estimate["rows"].as_u64().unwrap();
     assert!(rows > 20_000 && rows < 25_000, "{estimate}");
+    let [ordered, listed] = [&answers[3], &answers[4]].map(|answer| -> serde_json::Value {
+        serde_json::from_slice(answer)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(answer)))
+    });
+    assert_eq!((&ordered["status"], &ordered["format"]), (&"queued".into(), &"parquet".into()), "{ordered}");
+    let jobs = listed["items"].as_array().expect("jobs");
+    assert!(jobs.iter().any(|job| job["id"] == ordered["id"]), "{listed}");
 }
 
 fn output_of(command: &str) -> Vec<u8> {

@@ -18,6 +18,7 @@ mod full_disk;
 mod fuzz;
 mod ingest_command;
 mod issuer;
+mod jobs;
 mod kill;
 mod limits;
 mod load;

@@ -127,10 +127,13 @@ fn canonical_host(name: &str) -> String {
 }
 
 fn engine(reader: &mut Reader<'_>) -> EngineConfig {
-    match reader.count("export.workers", 0..=1024) {
-        0 => EngineConfig::default(),
-        workers => EngineConfig { workers, ..EngineConfig::default() },
-    }
+    let usual = EngineConfig::default();
+    let workers = match reader.count("export.workers", 0..=1024) {
+        0 => usual.workers,
+        workers => workers,
+    };
+    let stretch_records = reader.count("jobs.stretch_records", 1..=1_000_000_000) as u64;
+    EngineConfig { workers, stretch_records, ..usual }
 }
 
 fn store(reader: &mut Reader<'_>) -> StoreConfig {
@@ -166,6 +169,7 @@ mod tests {
         assert_eq!(format!("{:?}", config.auth.claims), format!("{:?}", tollbook_app::AuthConfig::default()));
         assert!(!config.egress.allow_http && config.egress.allow.is_empty());
         assert!(config.auth.issuer.is_none() && !config.auth.client_credentials);
+        assert_eq!(format!("{:?}", config.engine), format!("{:?}", EngineConfig::default()));
         assert_eq!(format!("{:?}", config.jobs), format!("{:?}", JobsConfig::default()));
         assert!(config.mail.is_none(), "nobody gets mail before somebody said how");
         assert!(config.key_file.is_none() && config.http.trusted_proxies.is_empty());
@@ -224,6 +228,7 @@ mod tests {
             ("tls.certificate", "c.pem"),
             ("tls.key", "k.pem"),
             ("jobs.workers", "0"),
+            ("jobs.stretch_records", "0"),
             ("jobs.link_life", "59s"),
             ("jobs.link_life", "25h"),
             ("mail.security", "ssl"),
