@@ -35,6 +35,8 @@ pub struct NewJob {
     pub keeping: FileKeeping,
     /// What the dialect keeps with it for itself.
     pub dialect_note: Option<Secret<String>>,
+    /// With what the call of its end can be signed where the tenant has no secret for that; kept until the job ends.
+    pub callback_key: Option<Secret<String>>,
     /// How repetitions of the order are known, if the caller wants that.
     pub idempotency: Option<Idempotency>,
 }
@@ -135,6 +137,7 @@ impl Jobs {
             contacts: new.contacts,
             keeping: new.keeping,
             dialect_note: new.dialect_note,
+            callback_key: new.callback_key,
             state: JobState::Queued,
             created_at_ms: self.clock.now_ms(),
             started_at_ms: None,

@@ -15,6 +15,7 @@ use tollbook_app::settings::SettingsChange;
 use tollbook_app::tenants::QuotaChange;
 use tollbook_kit::fault::Code;
 use tollbook_kit::retry::Pending;
+use tollbook_kit::secret::Secret;
 use tollbook_kit::supervise::Supervisor;
 use tollbook_model::access::Role;
 use tollbook_model::dataset::Dataset;
@@ -79,7 +80,9 @@ async fn a_job_becomes_a_signed_file_that_is_kept_for_a_while() {
     let contacts =
         JobContacts { callback_url: Some("https://hook.example/".into()), notify_email: Vec::new() };
     let asked = ExportQuery { format: ExportFormat::Ndjson, signing: Signing::Manifest, ..all_of_cdr() };
-    let id = app.jobs.order(&analyst, NewJob { contacts, ..order_of(asked) }).await.unwrap().view.job.id;
+    let callback_key = Some(Secret::new("planted-callback-key".to_owned()));
+    let new = NewJob { contacts, callback_key, ..order_of(asked) };
+    let id = app.jobs.order(&analyst, new).await.unwrap().view.job.id;
     world.clock.advance(Duration::from_secs(1));
     made(&world, &app, &[id]).await;
     let view = app.jobs.find(&analyst, id).await.unwrap();
@@ -96,6 +99,7 @@ async fn a_job_becomes_a_signed_file_that_is_kept_for_a_while() {
     );
     let told = world.told();
     assert!(told.len() == 1 && told[0].contains("Ready ready 1"), "{told:?}");
+    assert!(told[0].contains("planted-callback-key"), "the notice has it from now on");
 
     let keys = JwsKeys::from_jwks(&app.audit.published_keys()).unwrap();
     let jws = job.manifest.as_ref().unwrap().reveal();

@@ -32,6 +32,7 @@ pub(crate) fn order_of(query: ExportQuery) -> NewJob {
         contacts: JobContacts::default(),
         keeping: FileKeeping::TenantSetting,
         dialect_note: None,
+        callback_key: None,
         idempotency: None,
     }
 }

@@ -53,6 +53,11 @@ pub(super) fn export_dialect_note_place(job: &Uuid) -> String {
     format!("export-dialect-note/{job}")
 }
 
+/// Where the key is with which the call of an export job's end can be signed.
+pub(super) fn export_callback_key_place(job: &Uuid) -> String {
+    format!("export-callback-key/{job}")
+}
+
 /// Where the signed manifest of an export job's files is.
 pub(super) fn export_job_manifest_place(job: &Uuid) -> String {
     format!("export-job-manifest/{job}")

@@ -96,6 +96,7 @@ async fn no_secret_lies_in_clear() {
             "planted-password",
             "planted-mail",
             "planted-note",
+            "planted-callback-key",
             "planted-job-manifest",
             "planted-notice",
         ] {
@@ -142,6 +143,27 @@ async fn a_secret_that_was_moved_does_not_open() {
     .await;
     assert_eq!(Tenants::find(&catalog, &tenant("acme")).await.unwrap_err().code(), Code::Internal);
     assert!(Tenants::find(&catalog, &tenant("globex")).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn the_key_of_a_call_is_gone_after_the_end_even_from_whoever_has_the_sealing_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("control.db");
+    let catalog = open(&path).await.unwrap();
+    catalog_create(&catalog, tenant_with_secrets()).await;
+    catalog.order(rich_job(7, "acme"), 100, None, entry("acme", "export.create")).await.unwrap();
+    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    let key: Vec<u8> = sqlx::query_scalar("SELECT sealed_callback_key FROM export_orders")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    assert!(lies_in(folder.path(), &key));
+    let seen = Claim { job: id(7), generation: 0 };
+    let (claim, _) = catalog.claim(seen, lease(1, NOW_MS), NOW_MS).await.unwrap().unwrap();
+    assert!(catalog.end(claim, ready(i64::MAX), NOW_MS, Vec::new()).await.unwrap());
+    catalog.close().await;
+    assert!(!lies_in(folder.path(), &key));
 }
 
 async fn sealed_values(path: &Path) -> Vec<Vec<u8>> {

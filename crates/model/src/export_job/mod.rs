@@ -134,6 +134,9 @@ pub struct ExportJob {
     pub keeping: FileKeeping,
     /// What the dialect keeps with the job for itself, such as settings that only it knows. Sealed at rest.
     pub dialect_note: Option<Secret<String>>,
+    /// With what the call of its end can be signed where the tenant has no secret for that: it goes into the notice. Sealed
+    /// at rest, and erased when the job ends.
+    pub callback_key: Option<Secret<String>>,
     /// Where it is in its life.
     pub state: JobState,
     /// When it was ordered, in milliseconds.

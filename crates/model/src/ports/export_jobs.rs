@@ -1,7 +1,7 @@
 //! The table of export jobs, with their parts, and the rights of workers to them.
 //!
-//! Every method that ends a job writes its notices into the outbox in the same transaction, and lets go of what the job
-//! had pinned. What a worker writes is fenced: with a [`Claim`] that no longer holds, nothing happens and the answer
+//! Every method that ends a job writes its notices into the outbox in the same transaction, erases the key that was kept
+//! for them with the job, and lets go of what the job had pinned. What a worker writes is fenced: with a [`Claim`] that no longer holds, nothing happens and the answer
 //! says so. Whose turn it is, is decided in `app`.
 
 use crate::audit::AuditEntry;

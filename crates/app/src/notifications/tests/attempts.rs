@@ -85,7 +85,7 @@ async fn receivers_may_ask_for_longer_waits_within_bounds() {
     let outside = Outside::new();
     outside.reactions.lock().unwrap().push_back(busy(999_999));
     let job =
-        ExportJob { dialect: "exact".into(), dialect_note: Some(Secret::new("key".into())), ..calling(HOST) };
+        ExportJob { dialect: "exact".into(), callback_key: Some(Secret::new("key".into())), ..calling(HOST) };
     let stored = outside.keep(&job, JobEvent::Ready).remove(0);
     assert_eq!(super::attempts::rests(&outside, stored).await, [2 * 86_400], "a dialect need not heed it");
 }
@@ -148,8 +148,8 @@ async fn a_dialect_that_must_sign_calls_once_it_can_and_keeps_its_key_with_the_c
     assert_eq!(attempt(&outside, &mut unsigned).await, None);
 
     *outside.secret.lock().unwrap() = None;
-    let noted = ExportJob { dialect_note: Some(Secret::new("the key".into())), ..exact };
-    let mut stored = outside.keep(&noted, JobEvent::Ready).remove(0);
+    let keyed = ExportJob { callback_key: Some(Secret::new("the key".into())), ..exact };
+    let mut stored = outside.keep(&keyed, JobEvent::Ready).remove(0);
     assert_eq!(attempt(&outside, &mut stored).await, None);
     let calls = outside.calls.lock().unwrap();
     let keys: Vec<_> = calls.iter().map(|call| call.headers.clone()).collect();
@@ -158,7 +158,7 @@ async fn a_dialect_that_must_sign_calls_once_it_can_and_keeps_its_key_with_the_c
     assert!(
         calls.iter().all(|call| call.method == CallMethod::Get && call.url == url && call.body.is_empty())
     );
-    assert!(outside.keep(&noted, JobEvent::Cancelled).is_empty(), "it tells nothing of that");
+    assert!(outside.keep(&keyed, JobEvent::Cancelled).is_empty(), "it tells nothing of that");
 }
 
 #[tokio::test]

@@ -338,7 +338,7 @@ impl CallbackForm for Exact {
             content_type: None,
             body: String::new(),
             id: notice.job.id.to_string(),
-            note: notice.job.dialect_note.as_ref().map(|note| note.reveal().clone()),
+            note: notice.job.callback_key.as_ref().map(|key| key.reveal().clone()),
         })
     }
     fn headers(
@@ -396,6 +396,7 @@ pub(super) fn job() -> ExportJob {
         contacts: JobContacts::default(),
         keeping: FileKeeping::TenantSetting,
         dialect_note: None,
+        callback_key: None,
         state: JobState::Ready,
         created_at_ms: NOW_MS,
         started_at_ms: Some(NOW_MS),

@@ -31,7 +31,9 @@ fn a_ready_export_is_told_without_its_data() {
          Rows:     120000\n\
          Size:     3,100,000 bytes\n\
          Kept to:  2026-01-12 09:00:00 +00:00\n\n\
-         More of it, after a login:\nhttps://cdr.example.net/ui/exports/{id}\n"
+         More of it, with a token of yours:\n\
+         tollbook jobs download {id} --server https://cdr.example.net\n\
+         https://cdr.example.net/api/v1/export-jobs/{id}\n"
     );
     let expected = Mail {
         id: format!("{id}.ready.0"),

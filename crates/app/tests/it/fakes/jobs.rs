@@ -79,7 +79,7 @@ fn move_to(row: &mut JobRow, state: JobState, at_ms: i64) -> bool {
     if state != JobState::Expired {
         row.job.finished_at_ms = Some(at_ms);
     }
-    (row.pinned, row.lease, row.rests) = (None, None, None);
+    (row.pinned, row.lease, row.rests, row.job.callback_key) = (None, None, None, None);
     true
 }
 

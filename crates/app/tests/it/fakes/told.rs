@@ -60,7 +60,7 @@ impl CallbackForm for Words {
             content_type: None,
             body: format!("{event:?} {} {}", job.state.name(), job.files.len()),
             id: job.id.to_string(),
-            note: None,
+            note: job.callback_key.as_ref().map(|key| key.reveal().clone()),
         })
     }
     fn headers(

@@ -1,5 +1,5 @@
-//! The ends of a job: ready, failed, cancelled, expired, removed. Each lets go of what the job had pinned and says what
-//! becomes of its parts, in one transaction with its notices.
+//! The ends of a job: ready, failed, cancelled, expired, removed. Each lets go of what the job had pinned, erases the key
+//! that was kept for its notices and says what becomes of its parts, in one transaction with these notices.
 
 use super::{leaders, line, names, parts, sight};
 use crate::packed;
@@ -132,7 +132,7 @@ pub(super) async fn end_some(
 }
 
 /// Moves a job to one of its ends if the table of states allows it; false when not. Then nobody works on it, it holds
-/// nothing in place, and its parts are its files or are left over.
+/// nothing in place, it has no key any more, and its parts are its files or are left over.
 async fn leave(
     connection: &mut SqliteConnection,
     id: &Uuid,
@@ -154,11 +154,23 @@ async fn leave(
         return Ok(false);
     }
     sight::unpin(connection, id).await?;
+    erase_callback_key(connection, id).await?;
     match to {
         JobState::Ready => parts::drop_states(connection, id).await?,
         _ => parts::leave_over(connection, id).await?,
     }
     Ok(true)
+}
+
+/// Whoever is still to be told has it in his notice.
+async fn erase_callback_key(connection: &mut SqliteConnection, id: &Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE export_orders SET sealed_callback_key = NULL WHERE job = $1 AND sealed_callback_key IS NOT NULL",
+    )
+    .bind(stored::id_column(id))
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 async fn is_of(

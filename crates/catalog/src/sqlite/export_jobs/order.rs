@@ -4,7 +4,7 @@ use super::reading;
 use crate::sqlite::audit_chain::{append_entry, append_if_any};
 use crate::sqlite::{sealing, stored};
 use sqlx::SqliteConnection;
-use tollbook_kit::secret::Sealer;
+use tollbook_kit::secret::{Sealer, Secret};
 use tollbook_model::audit::AuditEntry;
 use tollbook_model::export_job::{ExportJob, JobContacts};
 use tollbook_model::ports::{IDEMPOTENCY_KEPT_MS, IdempotencyKey, Ordered};
@@ -113,18 +113,18 @@ async fn insert_order(
     let order = job.order.to_text().map_err(|fault| sqlx::Error::Encode(fault.into()))?;
     let contacts = contacts_text(&job.contacts)?;
     let seal = |place: String, text: &str| sealer.seal(&place, text.as_bytes());
+    let seal_secret = |place: String, secret: &Option<Secret<String>>| {
+        secret.as_ref().map(|text| seal(place, text.reveal()))
+    };
     sqlx::query(
-        "INSERT INTO export_orders (job, sealed_order, sealed_contacts, sealed_dialect_note) \
-         VALUES ($1, $2, $3, $4)",
+        "INSERT INTO export_orders (job, sealed_order, sealed_contacts, sealed_dialect_note, sealed_callback_key) \
+         VALUES ($1, $2, $3, $4, $5)",
     )
     .bind(stored::id_column(&job.id))
     .bind(seal(sealing::export_order_place(&job.id), &order))
     .bind(contacts.map(|text| seal(sealing::export_contacts_place(&job.id), &text)))
-    .bind(
-        job.dialect_note
-            .as_ref()
-            .map(|note| seal(sealing::export_dialect_note_place(&job.id), note.reveal())),
-    )
+    .bind(seal_secret(sealing::export_dialect_note_place(&job.id), &job.dialect_note))
+    .bind(seal_secret(sealing::export_callback_key_place(&job.id), &job.callback_key))
     .execute(connection)
     .await
     .map(drop)

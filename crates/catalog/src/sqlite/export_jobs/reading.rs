@@ -21,7 +21,7 @@ macro_rules! select_jobs {
             "SELECT j.id, j.tenant, j.dialect, j.credential, j.actor, j.actor_role, j.external_reference, \
              j.keeping, j.state, j.created_at_ms, j.started_at_ms, j.finished_at_ms, j.expires_at_ms, \
              j.snapshot_at_ms, j.watermark, j.attempt, j.rows_done, j.rows_estimated, j.percent, j.eta_s, \
-             o.sealed_order, o.sealed_contacts, o.sealed_dialect_note, \
+             o.sealed_order, o.sealed_contacts, o.sealed_dialect_note, o.sealed_callback_key, \
              r.files, r.sealed_manifest, r.error_code, r.error_message, r.error_retryable, \
              CASE WHEN j.state = 'queued' THEN (SELECT count(*) FROM export_jobs q WHERE q.tenant = j.tenant \
              AND q.state = 'queued' AND (q.created_at_ms, q.id) <= (j.created_at_ms, j.id)) END AS queue_position \
@@ -122,6 +122,8 @@ fn job_from_row(sealer: &Sealer, row: &SqliteRow) -> Result<ExportJob, sqlx::Err
             .ok_or_else(|| stored::unreadable("how long files are kept is unknown to this version"))?,
         dialect_note: opened("sealed_dialect_note", sealing::export_dialect_note_place(&id))?
             .map(Secret::new),
+        callback_key: opened("sealed_callback_key", sealing::export_callback_key_place(&id))?
+            .map(Secret::new),
         state: state(row.try_get("state")?)?,
         created_at_ms: row.try_get("created_at_ms")?,
         started_at_ms: row.try_get("started_at_ms")?,
@@ -200,6 +202,7 @@ mod tests {
         for step in [
             include_str!("../../../migrations/sqlite/0001_journal_and_manifest.sql"),
             include_str!("../../../migrations/sqlite/0005_export_jobs.sql"),
+            include_str!("../../../migrations/sqlite/0007_callback_keys.sql"),
         ] {
             sqlx::raw_sql(step).execute(&mut connection).await.unwrap();
         }

@@ -5,7 +5,9 @@ use super::export_line::{failure, part};
 use super::{NOW_MS, Ports, entry, id, tenant};
 use tollbook_kit::fault::Code;
 use tollbook_kit::secret::Secret;
-use tollbook_model::export_job::{Claim, ExportPart, JobError, JobFile, JobProgress, JobState, Lease};
+use tollbook_model::export_job::{
+    Claim, ExportJob, ExportPart, JobError, JobFile, JobProgress, JobState, Lease,
+};
 use tollbook_model::ports::{JobEnd, LeftoverPart, NewNotification, Ordered};
 use uuid::Uuid;
 
@@ -111,6 +113,43 @@ pub(crate) async fn a_job_becomes_ready_as_a_whole(ports: Ports) {
     assert_eq!(parts, [stateless(0), stateless(1)], "nobody goes on behind them");
     assert_eq!(left_over(&ports).await, []);
     assert_eq!(ports.actions("acme").await, ["export.create"], "no user did it");
+}
+
+pub(crate) async fn the_key_of_the_call_is_kept_until_the_end(ports: Ports) {
+    ports.open_tenants().await;
+    let kept = || async {
+        let mut keys = Vec::new();
+        for number in 1..=5 {
+            keys.push(ports.job(number).await.callback_key.map(|key| key.reveal().clone()));
+        }
+        keys
+    };
+    for number in 1..=5 {
+        let callback_key = Some(Secret::new(format!("key of {number}")));
+        ports.take(ExportJob { callback_key, ..job(number, "acme") }).await;
+    }
+    let mut claims = Vec::new();
+    for number in 1..=3 {
+        let claim = ports.claim(Claim { job: id(number), generation: 0 }).await;
+        assert!(ports.export_jobs.let_go(claim, None, true).await.unwrap());
+        let seen = ports.export_jobs.in_line().await.unwrap();
+        let seen = seen.into_iter().find(|seen| seen.claim.job == id(number)).unwrap().claim;
+        let (claim, again) = ports.export_jobs.claim(seen, lease(1, NOW_MS), NOW_MS).await.unwrap().unwrap();
+        let key = again.callback_key.map(|key| key.reveal().clone());
+        assert_eq!(key, Some(format!("key of {number}")), "every attempt can tell its end");
+        claims.push(claim);
+    }
+    let twice = vec![notice(5, 1, "acme"), notice(5, 1, "acme")];
+    assert!(ports.export_jobs.end(claims[0], ready(9_000), 500, twice).await.is_err());
+    assert!(kept().await.iter().all(Option::is_some), "an end that failed is none");
+
+    assert!(ports.export_jobs.end(claims[0], ready(9_000), 500, vec![]).await.unwrap());
+    assert!(ports.export_jobs.end(claims[1], failure(), 500, vec![]).await.unwrap());
+    assert!(cancel(&ports, "acme", 3).await);
+    assert!(cancel(&ports, "acme", 4).await);
+    assert_eq!(kept().await, [None, None, None, None, Some(String::from("key of 5"))]);
+    assert_eq!(ports.export_jobs.end_all(&tenant("acme"), 900).await.unwrap(), 2);
+    assert_eq!(kept().await, [None, None, None, None, None]);
 }
 
 pub(crate) async fn an_end_that_fails_changes_nothing(ports: Ports) {

@@ -31,6 +31,7 @@ pub(crate) fn job(number: u128, owner: &str) -> ExportJob {
         contacts: JobContacts::default(),
         keeping: FileKeeping::TenantSetting,
         dialect_note: None,
+        callback_key: None,
         state: JobState::Queued,
         created_at_ms: NOW_MS,
         started_at_ms: None,
@@ -65,6 +66,7 @@ pub(crate) fn rich_job(number: u128, owner: &str) -> ExportJob {
         },
         keeping: FileKeeping::CalendarMonth,
         dialect_note: Some(Secret::new(String::from("planted-note"))),
+        callback_key: Some(Secret::new(String::from("planted-callback-key"))),
         dialect: String::from("other"),
         ..job(number, owner)
     }
@@ -119,10 +121,10 @@ pub(crate) async fn a_job_comes_back_as_it_was_ordered(ports: Ports) {
         let expected = ExportJob { queue_position: Some(1), ..ordered.clone() };
         assert_eq!(format!("{found:?}"), format!("{expected:?}"));
         assert_eq!(found.order.to_text().unwrap(), ordered.order.to_text().unwrap());
-        assert_eq!(
-            found.dialect_note.map(|note| note.reveal().clone()),
-            ordered.dialect_note.map(|note| note.reveal().clone())
-        );
+        let secrets = |job: ExportJob| {
+            [job.dialect_note, job.callback_key].map(|secret| secret.map(|text| text.reveal().clone()))
+        };
+        assert_eq!(secrets(found), secrets(ordered));
     }
     assert_eq!(ports.actions("acme").await, ["export.create"]);
 }

@@ -64,7 +64,8 @@ impl CallbackForm for DidwwCallbacks {
                 (CallMethod::Post, url.with_parameters(&[]), form, form_encoded(&parameters))
             }
         };
-        let to_be_signed = ToBeSigned { key: note.key, parameters };
+        let key = job.callback_key.as_ref().map(|key| key.reveal().clone());
+        let to_be_signed = ToBeSigned { key, parameters };
         let note = Some(serde_json::to_string(&to_be_signed).ok()?);
         Some(CallbackDraft { method, url, content_type, body, id: job.id.to_string(), note })
     }

@@ -193,7 +193,7 @@ mod tests {
         Export {
             id: Uuid::from_u128(id),
             status,
-            note: Note { export_type, filters, callback_method: None, key: None },
+            note: Note { export_type, filters, callback_method: None },
             callback_url: None,
             reference: reference.map(str::to_owned),
             // The third one is the oldest.

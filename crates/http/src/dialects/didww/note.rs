@@ -17,8 +17,6 @@ pub(super) struct Note {
     pub(super) filters: Vec<(String, String)>,
     /// How its end is told.
     pub(super) callback_method: Option<CallbackMethod>,
-    /// The key that ordered it, if it signs a callback.
-    pub(super) key: Option<String>,
 }
 
 /// Says nothing: filters may be phone numbers.

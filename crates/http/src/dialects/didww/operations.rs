@@ -195,13 +195,8 @@ fn new_job(visitor: &Visitor, attributes: Attributes, contacts: JobContacts) -> 
     };
     let end = |name: &str| shown.iter().find(|(known, _)| known == name).map(|(_, text)| text.clone());
     let order = JobOrder { query, from: end("from"), to: end("to") };
-    let key = visitor.key.as_ref().filter(|_| contacts.callback_url.is_some());
-    let note = Note {
-        export_type: kind,
-        filters: shown,
-        callback_method: attributes.callback_method,
-        key: key.map(|key| key.reveal().clone()),
-    };
+    let note = Note { export_type: kind, filters: shown, callback_method: attributes.callback_method };
+    let callback_key = visitor.key.clone().filter(|_| contacts.callback_url.is_some());
     Ok(NewJob {
         order,
         dialect: DIALECT,
@@ -209,6 +204,7 @@ fn new_job(visitor: &Visitor, attributes: Attributes, contacts: JobContacts) -> 
         contacts,
         keeping: FileKeeping::CalendarMonth,
         dialect_note: Some(note.to_text()?),
+        callback_key,
         idempotency: None,
     })
 }

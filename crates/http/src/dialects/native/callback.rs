@@ -181,6 +181,7 @@ mod tests {
             },
             keeping: FileKeeping::TenantSetting,
             dialect_note: None,
+            callback_key: None,
             state: JobState::Ready,
             created_at_ms: 0,
             started_at_ms: None,

@@ -4,6 +4,7 @@ use super::*;
 use std::time::Duration;
 use tollbook_kit::fault::Code;
 use tollbook_kit::supervise::Supervisor;
+use tollbook_model::export_job::ExportJob;
 
 /// Header lines of a request by an analyst's login.
 async fn logged_in(service: &Service) -> String {
@@ -34,6 +35,25 @@ async fn a_login_needs_a_secret_to_be_called_back() {
     assert_eq!(post(called).await.status, 201);
 }
 
+/// The keys that are kept with exports for their calls, oldest export first; nothing else that is kept has one.
+fn keys_kept(world: &World) -> Vec<Option<String>> {
+    let jobs = world.jobs.lock().unwrap();
+    let key = |job: &ExportJob| {
+        assert!(!job.dialect_note.as_ref().unwrap().reveal().contains(TOKEN_PREFIX));
+        job.callback_key.as_ref().map(|key| key.reveal().clone())
+    };
+    jobs.rows.values().map(|row| key(&row.job)).collect()
+}
+
+#[tokio::test]
+async fn the_key_of_an_order_is_kept_for_its_call_alone() {
+    let (world, app) = app().await;
+    let service = start(world.clone(), app).await;
+    service.export(json!({"callback_url": "https://app.example.org"})).await;
+    service.export(json!({"callback_method": "get"})).await;
+    assert_eq!(keys_kept(&world), [Some(format!("{TOKEN_PREFIX}analyst")), None]);
+}
+
 /// What is to be told once every export of a service with workers has ended: the drafts of the calls.
 async fn told(fails: bool, orders: &[Value]) -> Vec<Value> {
     let (world, app) = app().await;
@@ -53,6 +73,7 @@ async fn told(fails: bool, orders: &[Value]) -> Vec<Value> {
     };
     tokio::time::timeout(Duration::from_secs(20), ended).await.expect("exports end");
     workers.stop(Duration::from_secs(20)).await;
+    assert_eq!(keys_kept(&world), vec![None; orders.len()], "only notices have it once exports have ended");
     let drafts = world.told();
     drafts.iter().map(|text| serde_json::from_str::<Value>(text).unwrap()["callback"].take()).collect()
 }
@@ -76,6 +97,10 @@ async fn a_completed_export_is_told_as_it_was_asked_for() {
          &url=https%3A%2F%2Fcdr.example.net%3A8443%2Fv3%2Fexports%2F"
     );
     assert!(called.starts_with(&front) && called.ends_with(".csv.gz#part"), "{called}");
+    for call in [get, post] {
+        let note = call["draft"]["note"].as_str().unwrap();
+        assert!(note.contains(&format!("\"{TOKEN_PREFIX}analyst\"")), "what signs the call goes with it");
+    }
     assert_eq!((&get["draft"]["body"], &get["draft"]["content_type"]), (&json!(""), &Value::Null));
     let id = post["draft"]["id"].as_str().unwrap();
     assert_eq!((&post["draft"]["method"], &post["draft"]["url"]), (&json!("POST"), &json!(url)));

@@ -60,6 +60,7 @@ pub(crate) fn new_job(
         contacts,
         keeping: FileKeeping::TenantSetting,
         dialect_note: None,
+        callback_key: None,
         idempotency: key.map(|key| Idempotency { path, key, request }),
     })
 }
