@@ -13,6 +13,7 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParam
 use lettre::transport::smtp::extension::ClientId;
 use std::error::Error;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 use tollbook_kit::fault::{Code, Fault};
@@ -160,7 +161,8 @@ impl SmtpMailer {
             .header(AutoSubmitted)
             .header(ContentType::TEXT_PLAIN)
             .body(mail.text.clone())
-            .map_err(|error| refused().with_source(error))
+            // What the error says may repeat the address.
+            .map_err(|_| refused())
     }
 }
 
@@ -249,10 +251,37 @@ fn late() -> Fault {
     Fault::new(Code::Timeout, "the mail server did not answer in time")
 }
 
-/// What the log may know of an error: the number of an answer, without its words, or what went wrong before one.
+/// What the log may know of an error: the number of an answer, or which kind it is. Never words of the server, nor of the
+/// error itself, which may repeat them.
 fn answer(error: &smtp::Error) -> String {
-    match error.status() {
-        Some(status) => format!("the mail server answered {status}"),
-        None => error.to_string(),
+    if let Some(status) = error.status() {
+        return format!("the mail server answered {status}");
     }
+    if error.is_response() {
+        return "the mail server answered what is no SMTP".to_owned();
+    }
+    if error.is_client() {
+        return "the mail server does not offer what is needed: encryption, or a login".to_owned();
+    }
+    match io_kind(error) {
+        // What comes from a connection is taken for bad data by whoever decrypts it.
+        Some(ErrorKind::InvalidData) => {
+            "the connection to the mail server cannot be encrypted: check its name and its certificate"
+                .to_owned()
+        }
+        Some(kind) => format!("the mail server cannot be reached, or ended the connection: {kind}"),
+        None => "the mail server cannot be reached, or ended the connection".to_owned(),
+    }
+}
+
+/// The kind of the failure of a connection, a word of a closed list.
+fn io_kind(error: &smtp::Error) -> Option<ErrorKind> {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return Some(error.kind());
+        }
+        source = error.source();
+    }
+    None
 }

@@ -154,7 +154,7 @@ async fn a_mail_arrives_whole_and_says_who_it_is() {
 
 #[tokio::test]
 async fn refusals_are_for_good_or_for_now() {
-    let cases: [(Whims, Code); 11] = [
+    let cases: [(Whims, Code); 14] = [
         (|word| (word == "RCPT").then_some("550 no such user <eve@münchen.example>\r\n"), Code::Invalid),
         (|word| (word == "RCPT").then_some("553 5.1.3 bad address\r\n"), Code::Invalid),
         (|word| (word == ".").then_some("554-spam\r\n554 spam\r\n"), Code::Invalid),
@@ -166,6 +166,9 @@ async fn refusals_are_for_good_or_for_now() {
         (|word| (word == "greeting").then_some("421 too busy\r\n"), Code::Unavailable),
         (|word| (word == "EHLO").then_some("550 not you\r\n"), Code::Unavailable),
         (|word| (word == "MAIL").then_some("what?\r\n"), Code::Unavailable),
+        (|word| (word == "RCPT").then_some("no <eve@xn--mnchen-3ya.example>\r\n"), Code::Unavailable),
+        (|word| (word == "RCPT").then_some("550-<eve>\r\n250 eve\r\n"), Code::Unavailable),
+        (|word| (word == "greeting").then_some("eve\r\n"), Code::Unavailable),
     ];
     for (number, (whims, code)) in cases.into_iter().enumerate() {
         let server = MailServer::start(Encrypted::Never, whims).await;
@@ -173,12 +176,17 @@ async fn refusals_are_for_good_or_for_now() {
         let fault = mailer.send(&mail()).await.unwrap_err();
         assert_eq!(fault.code(), code, "{number}: {fault:?}");
         let log = fault.log_text();
-        assert!(!log.contains("eve") && !log.contains("xn--"), "{number}: {log}");
+        for word in ["eve", "xn--", "greylisted", "spam", "what?", "later"] {
+            assert!(!log.contains(word), "{number}: {log}");
+        }
+        assert!(log.contains("the mail server answered"), "{number}: {log}");
     }
     let server = MailServer::start(Encrypted::Never, |_| None).await;
     let mailer = SmtpMailer::new(server.config(SmtpSecurity::None)).unwrap();
     let nobody = Mail { to: "eve@example.net\r\nRCPT TO:<x@example.net>".to_owned(), ..mail() };
-    assert_eq!(mailer.send(&nobody).await.unwrap_err().code(), Code::Invalid);
+    let fault = mailer.send(&nobody).await.unwrap_err();
+    assert_eq!(fault.code(), Code::Invalid);
+    assert!(!fault.log_text().contains("eve") && !fault.log_text().contains("example"), "{fault:?}");
     assert!(server.seen().is_empty(), "what is no address reaches no server");
 }
 
@@ -189,6 +197,7 @@ async fn nobody_there_is_for_now_and_a_hang_after_the_end_is_none() {
     let config = SmtpConfig { port: Some(vacant.port()), ..server.config(SmtpSecurity::None) };
     let fault = SmtpMailer::new(config).unwrap().send(&mail()).await.unwrap_err();
     assert_eq!(fault.code(), Code::Unavailable, "{fault:?}");
+    assert!(fault.log_text().ends_with("ended the connection: connection refused"), "{fault:?}");
     // The mail was taken: that the server does not say goodbye makes it no failure.
     SmtpMailer::new(server.config(SmtpSecurity::None)).unwrap().send(&mail()).await.unwrap();
 }
@@ -215,6 +224,7 @@ async fn nothing_is_sent_in_clear_where_tls_is_wanted() {
 
         let fault = SmtpMailer::new(config).unwrap().send(&mail()).await.unwrap_err();
         assert_eq!(fault.code(), Code::Unavailable, "a certificate that is not trusted: {fault:?}");
+        assert!(fault.log_text().ends_with("check its name and its certificate"), "{fault:?}");
         assert_eq!(server.seen().iter().filter(|line| line.starts_with("MAIL")).count(), 1);
     }
     // A server, or somebody on the way, that does not offer TLS gets neither mail nor password.
