@@ -90,8 +90,11 @@ fn text(notice: &JobNotice<'_>) -> String {
         }
         JobEvent::Cancelled => {}
     }
-    let page = format!("{}/ui/exports/{}", notice.public_url, job.id);
-    let _ = write!(text, "\nMore of it, after a login:\n{page}\n");
+    let (server, id) = (notice.public_url, job.id);
+    let verb = if notice.event == JobEvent::Ready { "download" } else { "show" };
+    let _ =
+        write!(text, "\nMore of it, with a token of yours:\ntollbook jobs {verb} {id} --server {server}\n");
+    let _ = writeln!(text, "{server}/api/v1/export-jobs/{id}");
     text
 }
 
