@@ -255,6 +255,7 @@ async fn is_next_answered(service: &Service) -> bool {
 /// Measures 1,000 readers who take nothing. Each needs a process of its own:
 /// `cargo test -p tollbook-http memory_over_http_1_and_tls -- --ignored --nocapture`, for example. What the clients hold
 /// counts too.
+#[allow(clippy::print_stdout, reason = "the figures of a run, for whoever looks")]
 async fn measure(is_sealed: bool, is_http_2: bool) {
     const READERS: usize = 1000;
     let folder = tempfile::tempdir().unwrap();
