@@ -3,11 +3,12 @@
 //!
 //! Needs `TOLLBOOK_TEST_PYTHON`, a Python with the packages of `readers/requirements.txt`.
 
-use crate::service::{Service, TOKEN, skip};
+use crate::service::{Service, TOKEN, skip, wait_for};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 /// Made requests of each kind and operation, the same ones in every run.
 const MOST_EXAMPLES: &str = "20";
@@ -39,6 +40,16 @@ fn start(folder: &Path) -> Service {
     service
 }
 
+/// A job that is ready.
+#[track_caller]
+fn ready_job(service: &Service) -> Value {
+    let order = json!({"from": "2026-01-01", "format": "ndjson"});
+    let made = service.client.send_json("POST", "/api/v1/cdr/export-jobs", &order).expect(202).json();
+    let path = format!("/api/v1/export-jobs/{}", made["id"].as_str().expect("its id"));
+    let look = || Some(service.client.get(&path).expect(200).json()).filter(|job| job["status"] == "ready");
+    wait_for(Duration::from_secs(30), look).expect("a job without records is ready soon")
+}
+
 /// Fuzzes what a published document describes, as the operator; works in `folder`.
 #[track_caller]
 fn fuzz(python: &OsString, service: &Service, document: &str, folder: &Path) {
@@ -46,6 +57,12 @@ fn fuzz(python: &OsString, service: &Service, document: &str, folder: &Path) {
     let own = tokens["items"][0]["id"].as_str().expect("the operator's token is the only one").to_owned();
     let signed = service.export("&format=ndjson");
     let signed = signed.header("tollbook-export-id").expect("every export has an id");
+    let rotate = || service.client.send("POST", "/api/v1/link-keys", &[], b"").unwrap().expect(201);
+    let keys = service.client.get("/api/v1/link-keys").expect(200).json();
+    let old_key = keys["items"][0]["kid"].as_str().expect("a key signs from the start").to_owned();
+    rotate();
+    let [job, deleted] = [(); 2].map(|()| ready_job(service));
+    let id = |job: &Value| job["id"].as_str().expect("its id").to_owned();
     let mut command = Command::new(python);
     command.args(["-m", "schemathesis.cli", "run", "--no-color", "--warnings", "off"]);
     command.args(["--checks", "all", "--exclude-checks", NOT_JUDGED]);
@@ -53,7 +70,8 @@ fn fuzz(python: &OsString, service: &Service, document: &str, folder: &Path) {
     command.args(["--header", &format!("Authorization: Bearer {TOKEN}")]);
     command.arg(format!("{}{document}", service.client.url())).current_dir(folder);
     command.env("SCHEMATHESIS_HOOKS", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/hooks.py"));
-    command.env("SIGNED_EXPORT", signed);
+    command.env("SIGNED_EXPORT", signed).env("JOB", id(&job)).env("JOB_TO_DELETE", id(&deleted));
+    command.env("LINK", job["download_url"].as_str().expect("a link")).env("OLD_LINK_KEY", old_key);
     let output = command.env("OWN_TOKEN", own).env("PYTHONUTF8", "1").output().expect("Python runs");
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));

@@ -25,6 +25,11 @@ const IN_QUERY: &str = "planted-in-a-query-2e6b94d7";
 const IN_PATH: &str = "planted-in-a-path-6c08a3f1b5";
 const WRONG_KEY: &str = "planted-wrong-api-key-a9157c";
 const SEALING_KEY: &str = "5ea11049b3c7d2e8f60a1b2c3d4e5f60718293a4b5c6d7e8f9010a1b2c3d4e5f";
+const MAIL_PASSWORD: &str = "planted-mail-password-3d70e6a1";
+const CALLED_PASSWORD: &str = "planted-called-password-b84c2f";
+const IN_CALLED_PATH: &str = "planted-in-a-called-path-19e5d0";
+const RECIPIENT: &str = "planted-recipient-c60a7e@example.net";
+const DIRECT_NUMBER: &str = "4989700100200";
 /// Callers of inbound calls, as switches write them; those of rejected rows among them.
 const CALLERS: [&str; 4] = ["442071239876", "33140987654", "4930123498765", "12025550177"];
 /// Everything that our crates say.
@@ -50,6 +55,11 @@ fn planted() -> Planted {
         IN_PATH,
         WRONG_KEY,
         SEALING_KEY,
+        MAIL_PASSWORD,
+        CALLED_PASSWORD,
+        IN_CALLED_PATH,
+        RECIPIENT,
+        DIRECT_NUMBER,
     ];
     let mut all: Planted = texts.into_iter().chain(CALLERS).map(|text| (text.into(), text.into())).collect();
     all.push(("the sealing key's bytes".into(), hex::decode(SEALING_KEY).unwrap()));
@@ -81,6 +91,12 @@ fn planted_secrets_are_found_nowhere() {
         ("TOLLBOOK_LOG__FILTER", FILTER),
         ("TOLLBOOK_METRICS__LISTEN", "127.0.0.1:0"),
         ("TOLLBOOK_AUTH__CLIENT_CREDENTIALS", "true"),
+        // Nobody takes mail there.
+        ("TOLLBOOK_MAIL__SERVER", "127.0.0.1:1"),
+        ("TOLLBOOK_MAIL__FROM", "tollbook@example.net"),
+        ("TOLLBOOK_MAIL__USERNAME", "tollbook"),
+        ("TOLLBOOK_MAIL__PASSWORD", MAIL_PASSWORD),
+        ("TOLLBOOK_MAIL__ALLOWED_DOMAINS", "example.net"),
     ];
     // The service's own start waits with another token than this one, which readiness does not need.
     let service = Service::start_with(folder.path(), &environment);
@@ -88,8 +104,9 @@ fn planted_secrets_are_found_nowhere() {
     let mut planted = planted();
     let mut errors = String::new();
     let exchanged = people(&operator, &mut planted, &mut errors);
-    operator.with_token(&exchanged).get("/v3/exports").expect(404);
+    operator.with_token(&exchanged).get("/v3/exports").expect(200);
     calls(&operator, &mut errors);
+    jobs(&operator, &mut planted, &mut errors);
     lake(&service, &operator);
     let shown = shown(folder.path(), &operator, errors);
     let log = service.logged();
@@ -240,6 +257,31 @@ fn calls(operator: &Client, errors: &mut String) {
     errors.push_str(operator.get(&format!("/api/v1/sources/{}", CALLERS[3])).expect(404).text());
 }
 
+/// A job that asks for callers, and for others to be told, whom nobody reaches.
+fn jobs(operator: &Client, planted: &mut Planted, errors: &mut String) {
+    let order = json!({
+        "from": day_ago(9), "format": "ndjson", "calling_party": format!("+{}", CALLERS[0]), "did_number": DIRECT_NUMBER,
+        "notify_email": RECIPIENT,
+        "callback_url": format!("https://callback.invalid/{IN_CALLED_PATH}?x={IN_CALLED_PATH}"),
+    });
+    let made = operator.send_json("POST", "/api/v1/cdr/export-jobs", &order).expect(202).json();
+    let path = format!("/api/v1/export-jobs/{}", made["id"].as_str().unwrap());
+    let ready = wait_for(PATIENCE, || {
+        Some(operator.get(&path).expect(200).json()).filter(|job| job["status"] == "ready")
+    });
+    let link = ready.expect("a job in time")["download_url"].as_str().unwrap().to_owned();
+    let signature = link.split_once("sig=").unwrap().1.split('&').next().unwrap();
+    planted.push(("the signature of a link".into(), signature.into()));
+    let stranger = operator.with_authorization(None);
+    let link = &link[link.find("/dl/").unwrap()..];
+    stranger.get(link).expect(200);
+    errors.push_str(stranger.get(&link.replace("exp=", "exp=1")).expect(403).text());
+    let wrong = json!({
+        "from": CALLERS[1], "notify_email": format!("{RECIPIENT}x"), "callback_url": format!("http://a:{CALLED_PASSWORD}@10.0.0.1/"),
+    });
+    errors.push_str(operator.send_json("POST", "/api/v1/cdr/export-jobs", &wrong).expect(400).text());
+}
+
 /// So much arrives beside them that the calls move from the journal to the lake.
 fn lake(service: &Service, operator: &Client) {
     let body = Load::new(1).ndjson("filler", 450, 24_000, &day_ago(1));
@@ -260,6 +302,7 @@ fn shown(folder: &Path, operator: &Client, errors: String) -> Shown {
     let mut command = tollbook();
     command.args(["config", "show"]).env("TOLLBOOK_BOOTSTRAP_TOKEN", BOOTSTRAP);
     command.env("TOLLBOOK_SEALING_KEY", SEALING_KEY).env("TOLLBOOK_DATA", folder.join("data"));
+    command.env("TOLLBOOK_MAIL__USERNAME", "tollbook").env("TOLLBOOK_MAIL__PASSWORD", MAIL_PASSWORD);
     let settings = command.output().unwrap();
     assert!(settings.status.success(), "{settings:?}");
     let settings = [settings.stdout, settings.stderr].concat();

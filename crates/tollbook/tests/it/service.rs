@@ -179,9 +179,13 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
+        let ended_before = self.process.try_wait();
         // Already dead is fine.
         let _ended = self.process.kill().and_then(|()| self.process.wait());
         if std::thread::panicking() {
+            if let Ok(Some(status)) = ended_before {
+                eprintln!("the service had ended with {status}");
+            }
             eprintln!("the service's log ends with:\n{}", tail(&self.log));
         }
     }
