@@ -1,10 +1,12 @@
-//! Exports of the month over HTTP: time to the first byte, throughput, and the server's memory meanwhile.
+//! Exports of the month over HTTP: time to the first byte, throughput, and the server's memory meanwhile; and the same as
+//! jobs.
 
-use super::Trouble;
+use super::http_jobs::JobRun;
 use super::month::Month;
 use super::options::Options;
 use super::service::{Service, TOKEN};
 use super::wire::Connection;
+use super::{Trouble, http_jobs};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use std::path::Path;
@@ -29,12 +31,15 @@ pub(crate) struct Download {
     pub(crate) memory_above_idle_bytes: u64,
 }
 
-/// Downloads the month from a served copy, format after format, a few times each.
-pub(crate) async fn measure(options: &Options, month: &Month) -> Result<Vec<Download>, Trouble> {
+/// Downloads the month from a served copy, format after format, a few times each, and orders it as often as a job.
+pub(crate) async fn measure(
+    options: &Options,
+    month: &Month,
+) -> Result<(Vec<Download>, Vec<JobRun>), Trouble> {
     let folder = tempfile::tempdir_in(month.folder.parent().unwrap_or(Path::new(".")))?;
     copy(&month.folder, folder.path())?;
     let service = Service::start(options, folder.path()).await?;
-    let mut downloads = Vec::new();
+    let (mut downloads, mut jobs) = (Vec::new(), Vec::new());
     for format in [ExportFormat::Csv, ExportFormat::Parquet, ExportFormat::Ndjson, ExportFormat::CsvGz] {
         for _ in 0..options.rounds() {
             let download = Connection::with(service.address, TOKEN, async |connection| {
@@ -48,10 +53,19 @@ pub(crate) async fn measure(options: &Options, month: &Month) -> Result<Vec<Down
                 download.first_byte_seconds * 1e3,
                 super::figures::mebibytes(download.memory_above_idle_bytes),
             );
+            let job = http_jobs::measure(&service, format).await?;
+            println!(
+                "  job  {:<8} {:>8.3} s, fetched in {:.3} s, server +{:.1} MiB",
+                format.name(),
+                job.ready_seconds,
+                job.fetch_seconds,
+                super::figures::mebibytes(job.memory_above_idle_bytes),
+            );
             downloads.push(download);
+            jobs.push(job);
         }
     }
-    Ok(downloads)
+    Ok((downloads, jobs))
 }
 
 async fn download(

@@ -8,6 +8,7 @@ mod figures;
 mod goals;
 mod http_export;
 mod http_ingest;
+mod http_jobs;
 mod memory;
 mod month;
 mod one_export;
@@ -47,7 +48,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Trouble> {
         report.add_signing(signing::measure(options, &month)?);
     }
     if options.wants(Piece::HttpExport) {
-        report.add_http_exports(runtime.block_on(http_export::measure(options, &month))?);
+        let (downloads, jobs) = runtime.block_on(http_export::measure(options, &month))?;
+        report.add_http_exports(downloads, jobs);
     }
     if options.wants(Piece::Ingest) {
         report.add_ingest(runtime.block_on(http_ingest::measure(options))?);

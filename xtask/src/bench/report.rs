@@ -5,6 +5,7 @@ use super::figures::{Spread, grouped, mebibytes, megabytes};
 use super::goals::{self, verdict};
 use super::http_export::Download;
 use super::http_ingest::Ingest;
+use super::http_jobs::JobRun;
 use super::month::{Facts, Month};
 use super::options::{Options, bench_folder};
 use super::scenario::Scenario;
@@ -27,6 +28,7 @@ pub(crate) struct Report {
     contests: Vec<Contest>,
     signing: Vec<Signed>,
     downloads: Vec<Download>,
+    jobs: Vec<JobRun>,
     ingest: Option<Ingest>,
 }
 
@@ -51,6 +53,7 @@ impl Report {
             contests: Vec::new(),
             signing: Vec::new(),
             downloads: Vec::new(),
+            jobs: Vec::new(),
             ingest: None,
         }
     }
@@ -71,9 +74,9 @@ impl Report {
         self.signing = signing;
     }
 
-    /// Adds exports over HTTP.
-    pub(crate) fn add_http_exports(&mut self, downloads: Vec<Download>) {
-        self.downloads = downloads;
+    /// Adds exports over HTTP, and the same as jobs.
+    pub(crate) fn add_http_exports(&mut self, downloads: Vec<Download>, jobs: Vec<JobRun>) {
+        (self.downloads, self.jobs) = (downloads, jobs);
     }
 
     /// Adds ingest.
@@ -114,6 +117,7 @@ impl Report {
         }
         if !self.downloads.is_empty() {
             push_downloads(&mut text, &self.downloads)?;
+            push_jobs(&mut text, &self.jobs, &self.downloads)?;
         }
         if let Some(ingest) = &self.ingest {
             push_ingest(&mut text, ingest)?;
@@ -284,6 +288,37 @@ fn push_downloads(text: &mut String, downloads: &[Download]) -> Result<(), Troub
             first.max,
             memory.max,
             verdict(holds),
+        )?;
+    }
+    Ok(())
+}
+
+/// Jobs beside the direct exports of the same run; no goal is set for them.
+fn push_jobs(text: &mut String, jobs: &[JobRun], direct: &[Download]) -> Result<(), Trouble> {
+    writeln!(text, "\n## The same as jobs\n")?;
+    writeln!(
+        text,
+        "| format | s to ready (min..max, n) | of a direct export | s to fetch | server's memory above idle MiB |"
+    )?;
+    writeln!(text, "|---|---:|---:|---:|---:|")?;
+    let mut formats: Vec<&str> = jobs.iter().map(|job| job.format).collect();
+    formats.dedup();
+    for format in formats {
+        let of_format = || jobs.iter().filter(|job| job.format == format);
+        let ready = Spread::of(of_format().map(|job| job.ready_seconds)).ok_or("a format without a job")?;
+        let fetch = Spread::of(of_format().map(|job| job.fetch_seconds)).ok_or("a format without a job")?;
+        let memory = of_format().map(|job| mebibytes(job.memory_above_idle_bytes)).fold(0.0, f64::max);
+        let direct = direct.iter().filter(|one| one.format == format).map(|one| one.seconds);
+        let direct = Spread::of(direct).ok_or("a format without a download")?;
+        writeln!(
+            text,
+            "| {format} | {:.3} ({:.3}..{:.3}, {}) | {:.2} | {:.3} | {memory:.1} |",
+            ready.median,
+            ready.min,
+            ready.max,
+            ready.runs,
+            ready.median / direct.median,
+            fetch.median,
         )?;
     }
     Ok(())

@@ -38,10 +38,27 @@ impl Connection {
 
     /// Posts NDJSON records and answers the status and the whole reply.
     pub(crate) async fn post_records(&mut self, body: Bytes) -> Result<(u16, Bytes), Trouble> {
-        let request = self
-            .request("POST", "/api/v1/cdr/records")
-            .header("content-type", "application/x-ndjson")
-            .body(Full::new(body))?;
+        self.post("/api/v1/cdr/records", "application/x-ndjson", body).await
+    }
+
+    /// Posts a body and answers the status and the whole reply.
+    pub(crate) async fn post(
+        &mut self,
+        path: &str,
+        media_type: &str,
+        body: Bytes,
+    ) -> Result<(u16, Bytes), Trouble> {
+        let request = self.request("POST", path).header("content-type", media_type).body(Full::new(body))?;
+        self.answer(request).await
+    }
+
+    /// Deletes what is at a path, and answers whatever came back.
+    pub(crate) async fn delete(&mut self, path: &str) -> Result<(u16, Bytes), Trouble> {
+        let request = self.request("DELETE", path).body(Full::default())?;
+        self.answer(request).await
+    }
+
+    async fn answer(&mut self, request: http::Request<Full<Bytes>>) -> Result<(u16, Bytes), Trouble> {
         self.sender.ready().await?;
         let answer = self.sender.send_request(request).await?;
         let status = answer.status().as_u16();
