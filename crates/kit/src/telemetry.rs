@@ -29,6 +29,8 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), Fault> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // That a line cannot be written would be told on standard error, which panics when it is the disk there that is full.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     // A second start (several services in one test process) keeps the first subscriber: that is meant.
     let _already_started = match format {

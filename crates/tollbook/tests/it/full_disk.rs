@@ -6,6 +6,7 @@
 use crate::load::Load;
 use crate::service::{Service, day_ago, say_skipped, wait_for};
 use crate::table::Table;
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -39,12 +40,12 @@ fn a_full_disk_refuses_records_and_goes_on_reading() {
     // Once with room kept in reserve, once filled to the last byte.
     for reserve in ["16", "0"] {
         let folder = tempfile::tempdir().unwrap();
-        let Some(disk) = Disk::new(folder.path().join("disk")) else {
+        let Some(_disk) = Disk::new(folder.path().join("data")) else {
             // Mounting takes a privilege that CI need not have, so that this is no failure there.
             return say_skipped("no small disk can be mounted here");
         };
         let environment = [("TOLLBOOK_STORE__RESERVE_MIB", reserve)];
-        let mut service = Service::start_with(&disk.0, &environment);
+        let mut service = Service::start_with(folder.path(), &environment);
         let mut load = Load::new(3);
         let (mut acknowledged, mut refused) = (0, 0);
         for body in 0..100 {
@@ -74,11 +75,24 @@ fn a_full_disk_refuses_records_and_goes_on_reading() {
         assert!(acknowledged > 1000 && refused == 5, "{acknowledged} records, {refused} refusals");
         assert!(service.runs(), "{}", service.logged());
         service.kill();
-        let service = Service::start_with(&disk.0, &environment);
+        let service = Service::start_with(folder.path(), &environment);
         // What the kill left behind is swept, and that makes room.
         let exported = wait_for(PATIENCE, || export(&service));
         assert_eq!(exported, Some(acknowledged), "reserve of {reserve} MiB, after a restart");
     }
+}
+
+/// What cannot be logged is not logged; nobody's request fails for that.
+#[test]
+fn a_full_disk_of_logs_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let mut service = Service::start_logging_to(folder.path(), &[("TOLLBOOK_LOG__FILTER", "trace")], full);
+    service.post_ndjson(Load::new(3).ndjson("body", 50, 0, &day_ago(1))).expect(200);
+    assert_eq!(export(&service), Some(50));
+    service.client.get("/api/v1/nothing-here").expect(404);
+    assert!(service.runs());
+    assert!(service.stop().success());
 }
 
 /// Records in an export; none when it was refused for want of room.

@@ -76,6 +76,12 @@ impl Service {
 
     /// The same with further variables of the environment, which are stronger than those of every test.
     pub(crate) fn start_with(folder: &Path, environment: &[(&str, &str)]) -> Self {
+        let log = File::options().append(true).create(true).open(folder.join("log")).unwrap();
+        Self::start_logging_to(folder, environment, log)
+    }
+
+    /// The same, and logs elsewhere than beside the data folder.
+    pub(crate) fn start_logging_to(folder: &Path, environment: &[(&str, &str)], log_file: File) -> Self {
         let clock = SystemClock::new();
         let (said, log) = (folder.join("said"), folder.join("log"));
         let mut command = tollbook();
@@ -84,7 +90,7 @@ impl Service {
         command.envs(UNLIMITED.map(|name| (name, "1000000")));
         command.envs(environment.iter().copied());
         command.stdin(Stdio::null()).stdout(File::create(&said).unwrap());
-        command.stderr(File::options().append(true).create(true).open(&log).unwrap());
+        command.stderr(log_file);
         let mut process = command.spawn().expect("the binary starts");
         let address = wait_for(PATIENCE, || {
             if let Some(status) = process.try_wait().unwrap() {
