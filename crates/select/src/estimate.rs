@@ -3,7 +3,8 @@
 //! An estimate decides between a download and a job; it is no promise.
 
 use crate::contents::Contents;
-use crate::output::{Encoded, Job, Output};
+use crate::encoded::Encoded;
+use crate::output::{Job, Output};
 use crate::plan::{Task, plan};
 use crate::predicate::Predicate;
 use crate::rows::{HandOver, Next, Rows};

@@ -2,7 +2,7 @@
 //!
 //! Where its bytes go is not known here; in order to go on with it elsewhere, its state can be taken and restored.
 
-use crate::output::Encoded;
+use crate::encoded::Encoded;
 use crate::pipeline::{Emitter, Outlet};
 use crate::tally::{Sink, Tally};
 use crate::text_rows::TextRows;

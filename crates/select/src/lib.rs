@@ -6,6 +6,7 @@ mod completeness;
 #[cfg(test)]
 mod completeness_tests;
 mod contents;
+mod encoded;
 mod engine;
 mod estimate;
 mod file_writer;

@@ -1,6 +1,7 @@
 //! From records to the bytes of each format: what workers do. How their results become a file is in `file_writer`.
 
 use crate::BATCH_ROWS;
+use crate::encoded::Encoded;
 use crate::file_writer::{FileWriter, Order};
 use crate::rows::HandOver;
 use crate::tally::Tally;
@@ -8,13 +9,12 @@ use crate::text_rows::TextRows;
 use arrow_array::RecordBatch;
 use arrow_buffer::BooleanBuffer;
 use std::sync::Arc;
-use tollbook_columns::encode::gzip::{DeflatedBlock, Deflater, Level, Member};
+use tollbook_columns::encode::gzip::{Deflater, Level, Member};
 use tollbook_columns::encode::{ProvedRecords, RecordProof};
-use tollbook_columns::parquet_file::{EncodedRowGroup, ExportAssembly, PartFile, RowChoice};
+use tollbook_columns::parquet_file::{ExportAssembly, PartFile, RowChoice};
 use tollbook_kit::fault::Fault;
 use tollbook_model::export::{ExportRequest, Proof};
 use tollbook_model::format::ExportFormat;
-use tollbook_model::merkle::Hash;
 use tollbook_model::schema::Schema;
 
 /// A piece of work.
@@ -150,24 +150,6 @@ pub(crate) enum Worker {
     Text(Arc<TextRows>, Option<RecordProof>),
     Gzip(Arc<TextRows>),
     Parquet(Box<ExportAssembly>),
-}
-
-/// The result of one piece of work.
-pub(crate) enum Encoded {
-    /// Text of so many records, with their leaves if they are proved.
-    Text {
-        text: Vec<u8>,
-        rows: u64,
-        leaves: Vec<Hash>,
-    },
-    /// A block of so many records.
-    Block {
-        block: DeflatedBlock,
-        rows: u64,
-    },
-    RowGroup(EncodedRowGroup),
-    /// What comes next is of another stretch of time.
-    StretchEnd,
 }
 
 impl Encoded {

@@ -4,8 +4,8 @@
 //! A part ends with a stretch of time, once it is large enough or took long enough; so parts differ from attempt to
 //! attempt, but not the file that they make.
 
+use crate::encoded::Encoded;
 use crate::file_writer::FileWriter;
-use crate::output::Encoded;
 use crate::part_state::PartState;
 use crate::pipeline::{Emitter, Outlet};
 use crate::stretches::Stretch;

@@ -11,6 +11,7 @@ mod ingest;
 mod jobs;
 mod remote;
 mod serve;
+mod service_flags;
 mod source_files;
 mod stop;
 mod terminal;

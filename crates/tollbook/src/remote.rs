@@ -1,7 +1,7 @@
 //! A service seen from the command line: questions, orders and records that are sent until they are taken, replies that
 //! are read as they come, and refusals as faults.
 
-use crate::command_line::ServerFlags;
+use crate::service_flags::ServerFlags;
 use crate::terminal::complain;
 use bytes::Bytes;
 use http::{HeaderName, Method};

@@ -4,9 +4,9 @@
 mod direct;
 mod parameters;
 
-use crate::command_line::AskFlags;
 use crate::jobs::{self, FetchFlags, Job};
 use crate::remote::{Remote, segment};
+use crate::service_flags::AskFlags;
 use crate::terminal::{complain, say};
 use crate::verbs::{cell, say_json};
 use clap::Args;

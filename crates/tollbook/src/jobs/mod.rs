@@ -12,8 +12,8 @@ pub(crate) use job::Job;
 pub(crate) use progress::Display;
 pub(crate) use sink::{Sink, is_plain};
 
-use crate::command_line::AskFlags;
 use crate::remote::{Remote, segment};
+use crate::service_flags::AskFlags;
 use crate::stop;
 use crate::terminal::{complain, say, say_table};
 use crate::verbs::{cell, items, say_json, say_members};

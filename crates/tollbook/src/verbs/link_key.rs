@@ -1,8 +1,8 @@
 //! `tollbook link-key`: the keys that sign download links.
 
 use super::{cell, items, say_json};
-use crate::command_line::AskFlags;
 use crate::remote::{Remote, segment};
+use crate::service_flags::AskFlags;
 use crate::terminal::{say, say_table};
 use clap::{Args, Subcommand};
 use http::Method;

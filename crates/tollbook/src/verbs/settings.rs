@@ -1,8 +1,8 @@
 //! `tollbook settings`: the settings of the own tenant.
 
 use super::{assignments, say_json, say_members, secrets};
-use crate::command_line::AskFlags;
 use crate::remote::Remote;
+use crate::service_flags::AskFlags;
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::Value;

@@ -1,8 +1,8 @@
 //! `tollbook source`: the sources of a tenant.
 
 use super::{cell, items, say_json};
-use crate::command_line::AskFlags;
 use crate::remote::{Remote, source_path};
+use crate::service_flags::AskFlags;
 use crate::terminal::{say, say_table};
 use clap::{Args, Subcommand};
 use http::Method;

@@ -1,8 +1,8 @@
 //! `tollbook tenant`: the tenants of a service, for its operator.
 
 use super::{assignments, cell, items, say_json, say_members};
-use crate::command_line::AskFlags;
 use crate::remote::{Remote, segment};
+use crate::service_flags::AskFlags;
 use crate::terminal::{say, say_table};
 use clap::{Args, Subcommand};
 use http::Method;

@@ -1,9 +1,9 @@
 //! `tollbook token`: the API tokens of a tenant.
 
 use super::{cell, items, say_json, secrets};
-use crate::command_line::AskFlags;
 use crate::config::duration;
 use crate::remote::{Remote, segment};
+use crate::service_flags::AskFlags;
 use crate::terminal::{say, say_table};
 use clap::{Args, Subcommand};
 use http::Method;

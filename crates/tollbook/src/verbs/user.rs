@@ -2,8 +2,8 @@
 
 use super::token::role;
 use super::{cell, items, say_json, secrets};
-use crate::command_line::AskFlags;
 use crate::remote::{Remote, segment};
+use crate::service_flags::AskFlags;
 use crate::terminal::{say, say_table};
 use clap::{Args, Subcommand};
 use http::Method;
