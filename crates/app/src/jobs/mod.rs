@@ -128,7 +128,7 @@ impl Jobs {
         let filter = JobFilter {
             tenant: caller.tenant.clone(),
             datasets,
-            states: listing.states,
+            states: listing.states.clone(),
             dialects: listing.dialects,
             created_from_ms: listing.created_from_ms,
             created_to_ms: listing.created_to_ms,
@@ -141,7 +141,10 @@ impl Jobs {
         jobs.truncate(listing.limit);
         let next = jobs.last().filter(|_| !is_last).map(|job| (job.created_at_ms, job.id));
         let tenant = self.tenants.of(caller).await?;
-        Ok(JobPage { jobs: jobs.into_iter().map(|job| self.view(&tenant, job)).collect(), next })
+        let views = jobs.into_iter().map(|job| self.view(&tenant, job));
+        // One that was found ready may be shown expired already.
+        let wanted = |view: &JobView| listing.states.is_empty() || listing.states.contains(&view.job.state);
+        Ok(JobPage { jobs: views.filter(wanted).collect(), next })
     }
 
     /// Changes the caller's own name for a job, and answers the job. What changes nothing is not logged.

@@ -67,7 +67,7 @@ impl Jobs {
     ///
     /// # Errors
     /// `forbidden`; `gone` when the tenant's time to export is over; `invalid`, naming every wrong contact and reference;
-    /// `too_many` when as many jobs wait as the tenant's quota allows; `key_reused` when another order came under the
+    /// `too_many` when as many jobs wait as the tenant's quota allows, or too much is still to be told; `key_reused` when another order came under the
     /// same key; `storage_full`, `unavailable` or `internal`.
     pub async fn order(&self, caller: &Caller, new: NewJob) -> Result<OrderedJob, Fault> {
         self.permit(caller, new.order.query.selection.dataset).await?;
@@ -82,6 +82,7 @@ impl Jobs {
         faults.extend(new.external_reference.as_deref().and_then(reference_fault));
         faults.extend(new.idempotency.as_ref().and_then(key_fault));
         all_right(faults)?;
+        self.notices.require_room(&tenant.name, &new.contacts).await?;
         let (id, query) = (self.ids.next_id(), new.order.query.clone());
         let rows_estimated = self.desk.estimate(&tenant, query, id).await?.rows;
         let job = self.queued(caller, new, id, rows_estimated);
@@ -90,9 +91,8 @@ impl Jobs {
         let entry = entry.because(&in_words(&job.order.query));
         match self.port.order(job.clone(), tenant.quota.queued_jobs, key, entry).await? {
             Ordered::New => {
-                let view = self.view(&tenant, self.in_queue(job).await?);
-                // Only now, so that the answer is the job as it was made.
                 self.running.ring();
+                let view = self.view(&tenant, self.in_queue(job).await);
                 Ok(OrderedJob { view, replayed: false })
             }
             Ordered::Before(job) => Ok(OrderedJob { view: self.view(&tenant, *job), replayed: true }),
@@ -120,6 +120,11 @@ impl Jobs {
         contacts: &JobContacts,
     ) -> Result<Vec<Detail>, Fault> {
         self.notices.check(&caller.tenant, dialect, contacts).await
+    }
+
+    /// What is wrong with a caller's own name for a job; for the same dialects.
+    pub fn reference_fault(&self, reference: &str) -> Option<Detail> {
+        reference_fault(reference)
     }
 
     fn queued(&self, caller: &Caller, new: NewJob, id: Uuid, rows_estimated: u64) -> ExportJob {
@@ -153,11 +158,18 @@ impl Jobs {
         }
     }
 
-    /// The new job with its place in the queue, even if it has left that already.
-    async fn in_queue(&self, job: ExportJob) -> Result<ExportJob, Fault> {
-        let stored = self.port.find(job.id).await?;
-        let queue_position = stored.and_then(|stored| stored.queue_position).or(Some(1));
-        Ok(ExportJob { queue_position, ..job })
+    /// The new job as it was made, with its place in the queue, even if it has left that already; without one when it cannot
+    /// be looked up. The order is durable all the same.
+    async fn in_queue(&self, job: ExportJob) -> ExportJob {
+        let queue_position = match self.port.find(job.id).await {
+            Ok(stored) => stored.and_then(|stored| stored.queue_position).or(Some(1)),
+            Err(fault) => {
+                let fault = fault.log_text();
+                tracing::warn!(job = %job.id, fault, "the place of a new export in the queue cannot be told");
+                None
+            }
+        };
+        ExportJob { queue_position, ..job }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Whose turn it is, is decided in [`turns`](super::turns); what a worker does with a job, in [`worker`](super::worker).
 
-use super::failures::is_overdue;
+use super::failures::{self, is_overdue};
 use super::running::RunningJobs;
 use super::turns::{Bounds, Doing, InLine, LARGE_ROWS, Turns};
 use super::worker::Worker;
@@ -95,7 +95,8 @@ impl Runner {
     }
 
     /// Claims a job and lets a worker have it. One that somebody else took meanwhile is out of line, and so is one that
-    /// cannot be read, such as after a step back to an older version: it keeps no other from its turn.
+    /// cannot be read, such as after a step back to an older version: it keeps no other from its turn, and fails when its
+    /// time is over.
     async fn begin(&self, place: &mut InLine, supervisor: &Supervisor) -> Result<(), Fault> {
         // Noted before it is claimed, so that a cancel finds it whenever it comes.
         let held = self.running.enter(place.claim.job, &place.tenant);
@@ -104,6 +105,7 @@ impl Runner {
             Err(fault) if fault.code() == Code::Internal => {
                 let (job, fault) = (place.claim.job, fault.log_text());
                 tracing::error!(%job, fault, "an export cannot be begun; the others go on");
+                self.give_up_unread(place).await?;
                 None
             }
             claimed => claimed?,
@@ -120,6 +122,19 @@ impl Runner {
             running.ring();
             Ok(())
         });
+        Ok(())
+    }
+
+    /// Ends a job whose time is over, though it cannot be read.
+    async fn give_up_unread(&self, place: &InLine) -> Result<(), Fault> {
+        let Worker { port, clock, leftovers, .. } = &*self.worker;
+        let (job, now_ms) = (place.claim.job, clock.now_ms());
+        if is_overdue(place.created_at_ms, now_ms)
+            && port.fail_unread(place.claim, failures::overdue(), now_ms).await?
+        {
+            tracing::info!(%job, tenant = place.tenant.as_str(), "an export that cannot be read is given up");
+            leftovers.notify_one();
+        }
         Ok(())
     }
 

@@ -70,15 +70,17 @@ impl JobSweep {
         }
     }
 
+    /// Whatever cannot be erased stays for the next round, and holds nothing else up.
     async fn erase_leftovers(&self) -> Result<(), Fault> {
+        let (mut behind, mut outcome) = (None, Ok(()));
         loop {
-            let leftovers = self.port.leftovers(AT_ONCE).await?;
-            if leftovers.is_empty() {
-                return Ok(());
-            }
-            self.erase(&leftovers).await?;
+            let leftovers = self.port.leftovers(behind, AT_ONCE).await?;
+            let Some(last) = leftovers.last() else { return outcome };
+            behind = Some((last.job, last.number));
+            let erased = self.erase(&leftovers).await;
+            outcome = outcome.and(erased);
             if leftovers.len() < AT_ONCE {
-                return Ok(());
+                return outcome;
             }
         }
     }
@@ -93,12 +95,23 @@ impl JobSweep {
         self.erase(&leftovers).await
     }
 
+    /// Erases them together, or those that can be one by one; answers the first failure after all were tried.
     async fn erase(&self, leftovers: &[LeftoverPart]) -> Result<(), Fault> {
         let paths: Vec<String> = leftovers.iter().filter_map(|part| part.path.clone()).collect();
-        if !paths.is_empty() {
-            self.artifacts.erase(paths).await?;
+        if paths.is_empty() || self.artifacts.erase(paths).await.is_ok() {
+            return if leftovers.is_empty() { Ok(()) } else { self.port.forget_parts(leftovers).await };
         }
-        if leftovers.is_empty() { Ok(()) } else { self.port.forget_parts(leftovers).await }
+        let (mut erased, mut outcome) = (Vec::new(), Ok(()));
+        for part in leftovers {
+            match self.artifacts.erase(part.path.iter().cloned().collect()).await {
+                Ok(()) => erased.push(part.clone()),
+                Err(fault) => outcome = outcome.and(Err(fault)),
+            }
+        }
+        let left = leftovers.len() - erased.len();
+        tracing::warn!(left, erased = erased.len(), "some parts of exports cannot be erased; the others are");
+        let forgotten = if erased.is_empty() { Ok(()) } else { self.port.forget_parts(&erased).await };
+        outcome.and(forgotten)
     }
 
     /// Ends all jobs of a tenant whose time is over, and erases what they left.

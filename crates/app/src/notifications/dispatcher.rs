@@ -160,6 +160,9 @@ mod tests {
                 |n: &NewNotification| StoredNotification { notification: n.clone(), failed: 0, rests: None };
             Ok(due.take(limit).map(stored).collect())
         }
+        async fn untold(&self, _: &TenantName, _: u32) -> Result<u32, Fault> {
+            Ok(0)
+        }
         async fn next_due_in(&self, _: i64) -> Result<Option<i64>, Fault> {
             Ok(None)
         }

@@ -7,12 +7,19 @@ use super::form::{CallbackForm, JobEvent, JobNotice};
 use super::mail;
 use super::ports::NoticePorts;
 use std::sync::Arc;
-use tollbook_kit::fault::{Detail, Fault};
+use std::time::Duration;
+use tollbook_kit::fault::{Code, Detail, Fault};
 use tollbook_kit::ids::IdSource;
 use tollbook_kit::supervise::{OnError, Supervisor};
 use tollbook_model::export_job::{ExportJob, JobContacts};
 use tollbook_model::ports::NewNotification;
 use tollbook_model::tenant::TenantName;
+
+/// Notices of a tenant that may be still to be told while another job orders more: the outbox does not grow without bound
+/// while a receiver does not answer.
+const MOST_UNTOLD: u32 = 10_000;
+/// When asking again makes sense while so many are.
+const TRY_AGAIN: Duration = Duration::from_secs(60);
 
 /// What the operator has set.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +68,25 @@ impl Notices {
             faults.extend(contacts::mail_fault(&contacts.notify_email, &users, domains));
         }
         Ok(faults)
+    }
+
+    /// Is there room for what a job with these contacts will tell? Jobs that are under way may fill it meanwhile: theirs are
+    /// kept all the same.
+    ///
+    /// # Errors
+    /// `too_many`; `unavailable` or `internal`.
+    pub(crate) async fn require_room(
+        &self,
+        tenant: &TenantName,
+        contacts: &JobContacts,
+    ) -> Result<(), Fault> {
+        let tells_nobody = contacts.callback_url.is_none() && contacts.notify_email.is_empty();
+        if tells_nobody || self.ports.notifications.untold(tenant, MOST_UNTOLD).await? < MOST_UNTOLD {
+            return Ok(());
+        }
+        let text = "10,000 callbacks and mails of the tenant could not be delivered yet; see to it that their receivers \
+                    answer, or order without callback_url and notify_email";
+        Err(Fault::new(Code::TooMany, text).with_retry_after(TRY_AGAIN))
     }
 
     /// What is to be told of a job, as it is after the change, to those whom it names; to be kept in the transaction of

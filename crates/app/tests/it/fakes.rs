@@ -16,7 +16,7 @@ mod told;
 pub(crate) use artifacts::{PARTS, whole_file};
 use jobs::JobTable;
 use records::{Kinds, LineConnector};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
@@ -91,6 +91,10 @@ pub(crate) struct World {
     pub(crate) writes: Mutex<Vec<(Uuid, usize)>>,
     /// What every job is estimated to hold.
     pub(crate) estimated_rows: AtomicU64,
+    /// While true, no job can be looked up.
+    pub(crate) look_ups_fail: AtomicBool,
+    /// Objects that cannot be erased.
+    pub(crate) unerasable: Mutex<BTreeSet<String>>,
 }
 
 impl World {
@@ -122,6 +126,8 @@ impl World {
             part_faults: Mutex::default(),
             writes: Mutex::default(),
             estimated_rows: AtomicU64::new(3),
+            look_ups_fail: AtomicBool::new(false),
+            unerasable: Mutex::default(),
         })
     }
 

@@ -1,16 +1,17 @@
 //! The work on export jobs: from the queue to an end, through failures, dead workers, cancels, stops and odd clocks.
 
 use crate::fakes::{NOW_MS, PARTS, World, caller, caller_of, whole_file};
-use crate::jobs::{made, order_of, ordered};
+use crate::jobs::{all, made, order_of, ordered};
 use crate::tasks::until;
 use crate::{all_of_cdr, query};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tollbook_app::App;
 use tollbook_app::exports::ExportQuery;
-use tollbook_app::jobs::NewJob;
+use tollbook_app::jobs::{JobListing, NewJob};
 use tollbook_app::settings::SettingsChange;
 use tollbook_app::tenants::QuotaChange;
 use tollbook_kit::fault::Code;
@@ -113,7 +114,11 @@ async fn a_job_becomes_a_signed_file_that_is_kept_for_a_while() {
     app.tasks.sweep_jobs().await.unwrap();
     assert_eq!(world.state(id), JobState::Ready);
     world.clock.advance(Duration::from_secs(1));
-    assert!(app.jobs.find(&analyst, id).await.unwrap().links.is_none(), "no link outlives the files");
+    let view = app.jobs.find(&analyst, id).await.unwrap();
+    assert_eq!((view.job.state, view.links), (JobState::Expired, None), "no link outlives the files");
+    assert_eq!(world.state(id), JobState::Ready, "the sweep comes later");
+    let of = |state| JobListing { states: vec![state], ..all() };
+    assert!(app.jobs.list(&analyst, of(JobState::Ready)).await.unwrap().jobs.is_empty());
     app.tasks.sweep_jobs().await.unwrap();
     assert_eq!(world.state(id), JobState::Expired);
     assert!(world.objects().is_empty());
@@ -243,7 +248,7 @@ async fn a_new_process_takes_over_at_once_and_gives_up_what_always_dies() {
         // What a killed process leaves behind: a lease that holds, and an attempt that counts.
         world.tamper(id, |row| {
             let holds = Pending::new(NOW_MS, MINUTE);
-            (row.lease, row.job.attempt) = (Some(Lease { owner: Uuid::from_u128(99), holds }), attempt);
+            (row.lease, row.goes_on) = (Some(Lease { owner: Uuid::from_u128(99), holds }), false);
         });
     }
     let last = Service::start(&world).await;
@@ -286,7 +291,7 @@ async fn damaged_parts_are_made_again() {
     world.allow_parts(2);
     service.until_parts(id, 2).await;
     service.stop().await;
-    assert_eq!((world.state(id), world.job(id).attempt), (JobState::Running, 0), "a stop is no attempt");
+    assert_eq!((world.state(id), world.job(id).attempt), (JobState::Running, 1), "it goes on");
     world.objects.lock().unwrap().pop_first();
     let service = Service::start(&world).await;
     world.allow_parts(PARTS as usize);
@@ -499,6 +504,28 @@ async fn large_jobs_leave_a_worker_to_small_ones() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_erased_keeps_nothing_else_from_it() {
+    let world = World::new();
+    let app = world.app().await;
+    let analyst = caller(Role::Analyst);
+    let mut jobs = Vec::new();
+    for _ in 0..100 {
+        jobs.push(ordered(&app, &analyst).await);
+        made(&world, &app, &jobs[jobs.len() - 1..]).await;
+    }
+    // More than are looked at together, those that come first; and one of the last job.
+    let stuck: BTreeSet<String> = world.objects().into_iter().take(300).collect();
+    let last = world.objects().pop().unwrap();
+    world.unerasable.lock().unwrap().extend(stuck.iter().cloned().chain([last.clone()]));
+    world.clock.advance(30 * DAY);
+    assert_eq!(app.tasks.sweep_jobs().await.unwrap_err().code(), Code::Internal);
+    assert_eq!(world.objects(), stuck.into_iter().chain([last]).collect::<Vec<_>>());
+    world.unerasable.lock().unwrap().clear();
+    app.tasks.sweep_jobs().await.unwrap();
+    assert!(world.objects().is_empty(), "the next round tries again");
+}
+
+#[tokio::test]
 async fn nothing_is_left_of_the_jobs_of_a_tenant_that_is_erased() {
     let world = World::new();
     let service = Service::start(&world).await;
@@ -562,6 +589,9 @@ async fn a_job_that_cannot_be_read_keeps_no_other_from_its_turn() {
     });
     service.round().await;
     service.until_state(jobs[2], JobState::Ready).await;
-    assert_eq!(jobs[..2].iter().map(|&id| world.state(id)).collect::<Vec<_>>(), [JobState::Queued; 2]);
+    let states: Vec<_> = jobs[..2].iter().map(|&id| world.state(id)).collect();
+    assert_eq!(states, [JobState::Queued, JobState::Failed], "in the end it fails, unread");
+    let error = world.job(jobs[1]).error.unwrap();
+    assert_eq!((&*error.code, world.job(jobs[1]).attempt), ("timeout", 0));
     service.stop().await;
 }

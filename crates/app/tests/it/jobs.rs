@@ -1,6 +1,6 @@
 //! Export jobs as their users see them: orders, repetitions, what is shown to whom, and taking jobs back.
 
-use crate::fakes::{NOW_MS, World, caller, caller_of};
+use crate::fakes::{NOW_MS, World, caller, caller_of, name};
 use crate::tasks::until;
 use crate::{all_of_cdr, query};
 use async_trait::async_trait;
@@ -19,7 +19,7 @@ use tollbook_kit::supervise::Supervisor;
 use tollbook_model::access::{Caller, Role};
 use tollbook_model::dataset::Dataset;
 use tollbook_model::export_job::{FileKeeping, JobContacts, JobOrder, JobState};
-use tollbook_model::ports::{Mail, Mailer};
+use tollbook_model::ports::{Mail, Mailer, NewNotification};
 use tollbook_model::selection::{Filter, FilterField};
 use tollbook_model::time_range::TimeRange;
 use uuid::Uuid;
@@ -137,6 +137,44 @@ async fn orders_are_refused_for_rights_contacts_quota_and_time() {
     world.clock.advance(Duration::from_secs(1));
     let fault = app.jobs.order(&of_acme, order_of(all_of_cdr())).await.unwrap_err();
     assert_eq!(fault.code(), Code::Gone);
+}
+
+#[tokio::test]
+async fn who_tells_too_much_that_nobody_hears_orders_without_contacts() {
+    let world = World::new();
+    let app = world.app().await;
+    let analyst = caller(Role::Analyst);
+    let job = ordered(&app, &analyst).await;
+    let contacts = JobContacts { callback_url: Some("https://hook.example/".into()), ..Default::default() };
+    let told = NewJob { contacts, ..order_of(all_of_cdr()) };
+    let notice = |tenant: &str| NewNotification {
+        id: Uuid::nil(),
+        tenant: name(tenant),
+        job,
+        content: Secret::new(String::new()),
+        created_at_ms: NOW_MS,
+    };
+    let keep = |notice| world.jobs.lock().unwrap().outbox.push(notice);
+    (0..9_999).for_each(|_| keep(notice("default")));
+    (0..10_000).for_each(|_| keep(notice("acme")));
+    assert!(app.jobs.order(&analyst, told.clone()).await.is_ok());
+    keep(notice("default"));
+    let fault = app.jobs.order(&analyst, told).await.unwrap_err();
+    assert_eq!((fault.code(), fault.retry_after().is_some()), (Code::TooMany, true));
+    assert!(fault.message().contains("callback_url"), "{fault}");
+    ordered(&app, &analyst).await;
+}
+
+#[tokio::test]
+async fn an_order_that_is_durable_is_answered_whatever_comes_after() {
+    let world = World::new();
+    let app = world.app().await;
+    let analyst = caller(Role::Analyst);
+    world.look_ups_fail.store(true, Ordering::SeqCst);
+    let view = app.jobs.order(&analyst, order_of(all_of_cdr())).await.unwrap().view;
+    world.look_ups_fail.store(false, Ordering::SeqCst);
+    assert_eq!((view.job.state, view.job.queue_position), (JobState::Queued, None));
+    assert_eq!(listed(&app, &analyst, all()).await, [view.job.id]);
 }
 
 #[tokio::test]

@@ -26,6 +26,17 @@ impl Notifications for SqliteCatalog {
             .map_err(|error| read_failed(doing, error))
     }
 
+    async fn untold(&self, tenant: &TenantName, most: u32) -> Result<u32, Fault> {
+        let doing = "counting notices that are to be told";
+        sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM notifications WHERE tenant = $1 LIMIT $2)")
+            .bind(tenant.as_str())
+            .bind(i64::from(most))
+            .fetch_one(&self.readers)
+            .await
+            .and_then(stored::small_count)
+            .map_err(|error| read_failed(doing, error))
+    }
+
     async fn next_due_in(&self, now_ms: i64) -> Result<Option<i64>, Fault> {
         let doing = "looking for the next notice";
         let next: Option<i64> = sqlx::query_scalar(
@@ -105,6 +116,14 @@ async fn select_due(
     Ok(due)
 }
 
+/// What is sent; nothing when that cannot be opened, so that whoever tells it refuses this one and goes on with others.
+fn content(sealer: &Sealer, id: &Uuid, sealed: &[u8]) -> String {
+    sealing::open_text(sealer, &sealing::notification_place(id), sealed).unwrap_or_else(|error| {
+        tracing::error!(notice = %id, %error, "a notice cannot be opened");
+        String::new()
+    })
+}
+
 async fn select(
     connection: &mut SqliteConnection,
     sealer: &Sealer,
@@ -118,13 +137,12 @@ async fn select(
     .fetch_one(connection)
     .await?;
     let (tenant, job, sealed, created_at_ms, failed, rest_since_ms, rest_wait_ms) = row;
-    let content = sealing::open_text(sealer, &sealing::notification_place(&id), &sealed)?;
     Ok(StoredNotification {
         notification: NewNotification {
             id,
             tenant: stored::tenant(&tenant)?,
             job: stored::id(&job)?,
-            content: Secret::new(content),
+            content: Secret::new(content(sealer, &id, &sealed)),
             created_at_ms,
         },
         failed: stored::small_count(failed)?,

@@ -13,4 +13,5 @@ mod at_rest;
 mod conformance;
 mod sqlite;
 mod throughput;
+mod unreadable;
 mod upgrade;

@@ -124,7 +124,7 @@ pub trait ExportJobs: Send + Sync {
     /// `unavailable` or `internal`.
     async fn find(&self, id: Uuid) -> Result<Option<ExportJob>, Fault>;
 
-    /// Lists jobs.
+    /// Lists jobs. One that cannot be read is left out, and the log says so.
     ///
     /// # Errors
     /// `unavailable` or `internal`.
@@ -148,7 +148,7 @@ pub trait ExportJobs: Send + Sync {
     /// `unavailable` or `internal`.
     async fn in_line(&self) -> Result<Vec<JobInLine>, Fault>;
 
-    /// Takes a job that was seen in line: it is running, its attempt counted, its generation the next one, and the lease
+    /// Takes a job that was seen in line: it is running, its attempt counted unless it goes on with one, its generation the next one, and the lease
     /// holds. None when it was taken, or ended, since it was seen.
     ///
     /// # Errors
@@ -212,7 +212,7 @@ pub trait ExportJobs: Send + Sync {
     async fn start_over(&self, claim: Claim) -> Result<bool, Fault>;
 
     /// Lets a job go for another attempt, after a rest. An attempt that was broken off by the stop of the process
-    /// does not count. False when the claim no longer holds.
+    /// does not count: the next claim goes on with it, under its number. False when the claim no longer holds.
     ///
     /// # Errors
     /// `storage_full`, `unavailable` or `internal`.
@@ -229,6 +229,13 @@ pub trait ExportJobs: Send + Sync {
         at_ms: i64,
         notices: Vec<NewNotification>,
     ) -> Result<bool, Fault>;
+
+    /// Fails a job that was seen in line and cannot be read, such as after a step back to an older version. Nobody is told,
+    /// as nobody can be read either. False when it was taken, or ended, since it was seen.
+    ///
+    /// # Errors
+    /// `storage_full`, `unavailable` or `internal`.
+    async fn fail_unread(&self, seen: Claim, error: JobError, at_ms: i64) -> Result<bool, Fault>;
 
     /// Cancels a job that has not ended, with its notices. False when it has, or the tenant has no such job.
     ///
@@ -270,11 +277,12 @@ pub trait ExportJobs: Send + Sync {
     /// `unavailable` or `internal`.
     async fn due_to_expire(&self, now_ms: i64, limit: usize) -> Result<Vec<(TenantName, Uuid)>, Fault>;
 
-    /// Parts whose objects can be erased: of jobs that failed, were cancelled, expired or were removed. At most `limit`.
+    /// Parts whose objects can be erased: of jobs that failed, were cancelled, expired or were removed. At most `limit`,
+    /// in the order of jobs and numbers, and only those behind this one, given by its job and number.
     ///
     /// # Errors
     /// `unavailable` or `internal`.
-    async fn leftovers(&self, limit: usize) -> Result<Vec<LeftoverPart>, Fault>;
+    async fn leftovers(&self, behind: Option<(Uuid, u32)>, limit: usize) -> Result<Vec<LeftoverPart>, Fault>;
 
     /// Forgets leftover parts whose objects are gone.
     ///

@@ -18,7 +18,8 @@ pub struct NewNotification {
     pub tenant: TenantName,
     /// The job.
     pub job: Uuid,
-    /// What is sent and where to; only `app` understands it. Holds addresses, so it is sealed at rest.
+    /// What is sent and where to; only `app` understands it. Holds addresses, so it is sealed at rest. Empty when it cannot
+    /// be opened any more: then it can only be refused.
     pub content: Secret<String>,
     /// When it was made, in milliseconds.
     pub created_at_ms: i64,
@@ -63,6 +64,12 @@ pub trait Notifications: Send + Sync {
         tenants: &[TenantName],
         limit: usize,
     ) -> Result<Vec<StoredNotification>, Fault>;
+
+    /// How many notices of a tenant are still to be told, counted up to `most`.
+    ///
+    /// # Errors
+    /// `unavailable` or `internal`.
+    async fn untold(&self, tenant: &TenantName, most: u32) -> Result<u32, Fault>;
 
     /// The shortest time until a notice that rests becomes due, in milliseconds; none when none rests.
     ///

@@ -166,6 +166,11 @@ impl Notifications for Outside {
         });
         Ok(due.take(limit).cloned().collect())
     }
+    async fn untold(&self, tenant: &TenantName, most: u32) -> Result<u32, Fault> {
+        let outbox = self.outbox.lock().unwrap();
+        let of_tenant = outbox.iter().filter(|stored| stored.notification.tenant == *tenant);
+        Ok(u32::try_from(of_tenant.count()).unwrap().min(most))
+    }
     async fn next_due_in(&self, now_ms: i64) -> Result<Option<i64>, Fault> {
         let outbox = self.outbox.lock().unwrap();
         let left = outbox.iter().filter_map(|stored| stored.rests).filter(|rests| !rests.is_over(now_ms));

@@ -140,7 +140,12 @@ impl Artifacts for World {
     }
     async fn erase(&self, paths: Vec<String>) -> Result<(), Fault> {
         let mut objects = self.objects.lock().unwrap();
-        paths.iter().for_each(|path| drop(objects.remove(path)));
+        for path in &paths {
+            if self.unerasable.lock().unwrap().contains(path) {
+                return Err(Fault::internal("the object cannot be erased"));
+            }
+            objects.remove(path);
+        }
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use super::World;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use tollbook_kit::fault::{Code, Fault};
 use tollbook_kit::retry::Pending;
 use tollbook_model::audit::AuditEntry;
@@ -23,6 +24,8 @@ pub(crate) struct JobRow {
     pub(crate) pinned: Option<Snapshot>,
     /// Its order makes no sense to this version.
     pub(crate) is_unreadable: bool,
+    /// The next claim goes on with the attempt that a stop broke off.
+    pub(crate) goes_on: bool,
     /// Percents that were told, in order.
     pub(crate) told: Vec<u8>,
 }
@@ -124,9 +127,11 @@ impl ExportJobs for World {
         self.log(vec![audit])?;
         jobs.keys.extend(key.map(|key| (key, job.id, job.created_at_ms)));
         let (generation, lease, rests, pinned) = (0, None, None, None);
-        let (parts, told, is_unreadable) = (Vec::new(), Vec::new(), false);
-        jobs.rows
-            .insert(job.id, JobRow { job, generation, lease, rests, parts, pinned, is_unreadable, told });
+        let (parts, told, is_unreadable, goes_on) = (Vec::new(), Vec::new(), false, false);
+        jobs.rows.insert(
+            job.id,
+            JobRow { job, generation, lease, rests, parts, pinned, is_unreadable, goes_on, told },
+        );
         Ok(Ordered::New)
     }
     async fn ordered_before(&self, key: &IdempotencyKey, now_ms: i64) -> Result<Option<Ordered>, Fault> {
@@ -134,6 +139,9 @@ impl ExportJobs for World {
     }
     async fn find(&self, id: Uuid) -> Result<Option<ExportJob>, Fault> {
         let jobs = self.jobs.lock().unwrap();
+        if self.look_ups_fail.load(Ordering::SeqCst) {
+            return Err(Fault::new(Code::Unavailable, "the table is busy"));
+        }
         Ok(jobs.rows.get(&id).map(|row| jobs.shown(row)))
     }
     async fn list(&self, filter: &JobFilter) -> Result<Vec<ExportJob>, Fault> {
@@ -201,7 +209,7 @@ impl ExportJobs for World {
             return Err(Fault::internal("an order names something unknown"));
         }
         row.generation += 1;
-        row.job.attempt += 1;
+        row.job.attempt += u32::from(!std::mem::take(&mut row.goes_on));
         row.job.state = JobState::Running;
         row.job.started_at_ms.get_or_insert(now_ms);
         (row.lease, row.rests) = (Some(lease), None);
@@ -262,7 +270,7 @@ impl ExportJobs for World {
         let mut jobs = self.jobs.lock().unwrap();
         let Some(row) = jobs.held(claim) else { return Ok(false) };
         row.generation += 1;
-        row.job.attempt -= u32::from(!counts);
+        row.goes_on = !counts;
         (row.lease, row.rests) = (None, rest);
         Ok(true)
     }
@@ -290,6 +298,13 @@ impl ExportJobs for World {
         assert!(move_to(row, state, at_ms));
         jobs.outbox.extend(notices);
         Ok(true)
+    }
+    async fn fail_unread(&self, seen: Claim, error: JobError, at_ms: i64) -> Result<bool, Fault> {
+        let mut jobs = self.jobs.lock().unwrap();
+        let found = jobs.rows.get_mut(&seen.job).filter(|row| row.generation == seen.generation);
+        let Some(row) = found else { return Ok(false) };
+        row.job.error = Some(error);
+        Ok(move_to(row, JobState::Failed, at_ms))
     }
     async fn cancel(
         &self,
@@ -351,7 +366,7 @@ impl ExportJobs for World {
         let due = jobs.rows.values().filter(due).take(limit);
         Ok(due.map(|row| (row.job.tenant.clone(), row.job.id)).collect())
     }
-    async fn leftovers(&self, limit: usize) -> Result<Vec<LeftoverPart>, Fault> {
+    async fn leftovers(&self, behind: Option<(Uuid, u32)>, limit: usize) -> Result<Vec<LeftoverPart>, Fault> {
         let jobs = self.jobs.lock().unwrap();
         let over = |row: &&JobRow| row.job.state.has_ended() && row.job.state != JobState::Ready;
         let of_rows = jobs.rows.values().filter(over);
@@ -362,7 +377,11 @@ impl ExportJobs for World {
             number: part.number,
             path: part.path.clone(),
         };
-        Ok(of_rows.chain(of_removed).map(leftover).take(limit).collect())
+        let mut all: Vec<_> = of_rows.chain(of_removed).map(leftover).collect();
+        all.sort_by_key(|part| (part.job, part.number));
+        all.retain(|part| behind.is_none_or(|behind| (part.job, part.number) > behind));
+        all.truncate(limit);
+        Ok(all)
     }
     async fn forget_parts(&self, parts: &[LeftoverPart]) -> Result<(), Fault> {
         let mut jobs = self.jobs.lock().unwrap();

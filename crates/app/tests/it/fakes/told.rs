@@ -22,6 +22,11 @@ impl Notifications for World {
     ) -> Result<Vec<StoredNotification>, Fault> {
         Ok(Vec::new())
     }
+    async fn untold(&self, tenant: &TenantName, most: u32) -> Result<u32, Fault> {
+        let jobs = self.jobs.lock().unwrap();
+        let of_tenant = jobs.outbox.iter().filter(|notice| notice.tenant == *tenant);
+        Ok(u32::try_from(of_tenant.count()).unwrap().min(most))
+    }
     async fn next_due_in(&self, _: i64) -> Result<Option<i64>, Fault> {
         Ok(None)
     }

@@ -49,6 +49,22 @@ pub(super) async fn end(
     Ok(true)
 }
 
+/// False when it was taken, or ended, since it was seen. What was ordered is not opened.
+pub(super) async fn fail_unread(
+    connection: &mut SqliteConnection,
+    seen: Claim,
+    error: JobError,
+    at_ms: i64,
+) -> Result<bool, sqlx::Error> {
+    if !line::may_take(connection, seen, at_ms).await?
+        || !leave(connection, &seen.job, JobState::Failed, at_ms).await?
+    {
+        return Ok(false);
+    }
+    insert_error(connection, &seen.job, error).await?;
+    Ok(true)
+}
+
 /// False when it has ended, or the tenant has no such job.
 pub(super) async fn cancel(
     connection: &mut SqliteConnection,

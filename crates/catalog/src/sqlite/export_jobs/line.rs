@@ -28,15 +28,12 @@ pub(super) async fn claim(
     lease: Lease,
     now_ms: i64,
 ) -> Result<Option<(Claim, ExportJob)>, sqlx::Error> {
-    let Some(found) = one(connection, &seen.job).await? else { return Ok(None) };
-    let is_had = found.lease.is_some_and(|lease| !lease.holds.is_over(now_ms));
-    let rests = found.rests.is_some_and(|rest| !rest.is_over(now_ms));
-    if found.claim != seen || is_had || rests {
+    if !may_take(connection, seen, now_ms).await? {
         return Ok(None);
     }
     let taken = sqlx::query(
-        "UPDATE export_jobs SET state = 'running', attempt = attempt + 1, generation = generation + 1, \
-         started_at_ms = coalesce(started_at_ms, $2), lease_owner = $3, lease_since_ms = $4, lease_wait_ms = $5, \
+        "UPDATE export_jobs SET state = 'running', attempt = attempt + 1 - goes_on, goes_on = 0, \
+         generation = generation + 1, started_at_ms = coalesce(started_at_ms, $2), lease_owner = $3, lease_since_ms = $4, lease_wait_ms = $5, \
          rest_since_ms = NULL, rest_wait_ms = NULL \
          WHERE id = $1 AND (state = 'running' OR state IN (SELECT value FROM json_each($6)))",
     )
@@ -53,6 +50,20 @@ pub(super) async fn claim(
     }
     let job = reading::find(connection, sealer, &seen.job).await?;
     Ok(job.map(|job| (Claim { generation: seen.generation + 1, ..seen }, job)))
+}
+
+/// Is a job as it was seen in line, nobody has it, and it does not rest?
+pub(super) async fn may_take(
+    connection: &mut SqliteConnection,
+    seen: Claim,
+    now_ms: i64,
+) -> Result<bool, sqlx::Error> {
+    let found = one(connection, &seen.job).await?;
+    Ok(found.is_some_and(|found| {
+        let is_had = found.lease.is_some_and(|lease| !lease.holds.is_over(now_ms));
+        let rests = found.rests.is_some_and(|rest| !rest.is_over(now_ms));
+        found.claim == seen && !is_had && !rests
+    }))
 }
 
 async fn one(connection: &mut SqliteConnection, id: &Uuid) -> Result<Option<JobInLine>, sqlx::Error> {
@@ -113,7 +124,7 @@ pub(super) async fn let_go(
 ) -> Result<bool, sqlx::Error> {
     let let_go = sqlx::query(
         "UPDATE export_jobs SET lease_owner = NULL, lease_since_ms = NULL, lease_wait_ms = NULL, \
-         rest_since_ms = $3, rest_wait_ms = $4, attempt = attempt - $5, eta_s = NULL \
+         rest_since_ms = $3, rest_wait_ms = $4, goes_on = $5, eta_s = NULL \
          WHERE id = $1 AND generation = $2 AND state = 'running' AND lease_owner IS NOT NULL",
     )
     .bind(stored::id_column(&claim.job))

@@ -18,7 +18,7 @@ use tollbook_kit::fault::{Code, Fault};
 use tollbook_kit::retry::Pending;
 use tollbook_model::audit::AuditEntry;
 use tollbook_model::export_job::{
-    Claim, ExportJob, ExportPart, JobInLine, JobProgress, JobSnapshot, JobState, Lease, Sight,
+    Claim, ExportJob, ExportPart, JobError, JobInLine, JobProgress, JobSnapshot, JobState, Lease, Sight,
 };
 use tollbook_model::ports::{
     ExportJobs, IdempotencyKey, JobEnd, JobFilter, LeftoverPart, NewNotification, Ordered, SnapshotScope,
@@ -187,6 +187,13 @@ impl ExportJobs for SqliteCatalog {
         self.settle(doing, transaction, ended).await
     }
 
+    async fn fail_unread(&self, seen: Claim, error: JobError, at_ms: i64) -> Result<bool, Fault> {
+        let doing = "failing an export job that cannot be read";
+        let mut transaction = self.begin_write(doing).await?;
+        let failed = ending::fail_unread(&mut transaction, seen, error, at_ms).await;
+        self.settle(doing, transaction, failed).await
+    }
+
     async fn cancel(
         &self,
         tenant: &TenantName,
@@ -230,10 +237,10 @@ impl ExportJobs for SqliteCatalog {
             .map_err(|error| read_failed(doing, error))
     }
 
-    async fn leftovers(&self, limit: usize) -> Result<Vec<LeftoverPart>, Fault> {
+    async fn leftovers(&self, behind: Option<(Uuid, u32)>, limit: usize) -> Result<Vec<LeftoverPart>, Fault> {
         let doing = "listing what is left of exports";
         let mut transaction = self.begin_read(doing).await?;
-        parts::leftovers(&mut transaction, limit).await.map_err(|error| read_failed(doing, error))
+        parts::leftovers(&mut transaction, behind, limit).await.map_err(|error| read_failed(doing, error))
     }
 
     async fn forget_parts(&self, parts: &[LeftoverPart]) -> Result<(), Fault> {

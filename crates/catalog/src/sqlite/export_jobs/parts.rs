@@ -94,11 +94,17 @@ pub(super) async fn leave_over(connection: &mut SqliteConnection, job: &Uuid) ->
 /// Parts whose objects can be erased.
 pub(super) async fn leftovers(
     connection: &mut SqliteConnection,
+    behind: Option<(Uuid, u32)>,
     limit: usize,
 ) -> Result<Vec<LeftoverPart>, sqlx::Error> {
+    // The first one of all is behind the nil job.
+    let (job, number) = behind.unwrap_or((Uuid::nil(), 0));
     let rows: Vec<(Vec<u8>, i64, Option<String>)> = sqlx::query_as(
-        "SELECT job, number, path FROM export_parts WHERE left_over <> 0 ORDER BY job, number LIMIT $1",
+        "SELECT job, number, path FROM export_parts WHERE left_over <> 0 AND (job, number) > ($1, $2) \
+         ORDER BY job, number LIMIT $3",
     )
+    .bind(stored::id_column(&job))
+    .bind(i64::from(number))
     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .fetch_all(connection)
     .await?;

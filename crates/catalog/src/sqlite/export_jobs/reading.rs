@@ -54,7 +54,7 @@ pub(super) async fn find(
     row.map(|row| job_from_row(sealer, &row)).transpose()
 }
 
-/// A page of jobs.
+/// A page of jobs. It is as long as it can be, however many in between cannot be read.
 pub(super) async fn list(
     connection: &mut SqliteConnection,
     sealer: &Sealer,
@@ -62,8 +62,33 @@ pub(super) async fn list(
 ) -> Result<Vec<ExportJob>, sqlx::Error> {
     // A job before `created_to_ms` is one behind the least id of that moment.
     let end = (filter.created_to_ms, Uuid::nil());
-    let behind = filter.behind.map_or(end, |behind| behind.min(end));
-    let rows = sqlx::query(PAGE)
+    let mut behind = filter.behind.map_or(end, |behind| behind.min(end));
+    let mut jobs = Vec::new();
+    loop {
+        let wanted = filter.limit - jobs.len();
+        let rows = page(connection, filter, behind, wanted).await?;
+        for row in &rows {
+            behind = (row.try_get("created_at_ms")?, stored::id(row.try_get("id")?)?);
+            match job_from_row(sealer, row) {
+                Ok(job) => jobs.push(job),
+                Err(error) => {
+                    tracing::error!(job = %behind.1, %error, "an export cannot be read; lists go without")
+                }
+            }
+        }
+        if rows.len() < wanted || jobs.len() == filter.limit {
+            return Ok(jobs);
+        }
+    }
+}
+
+async fn page(
+    connection: &mut SqliteConnection,
+    filter: &JobFilter,
+    behind: (i64, Uuid),
+    limit: usize,
+) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    sqlx::query(PAGE)
         .bind(filter.tenant.as_str())
         .bind(filter.created_from_ms)
         .bind(behind.0)
@@ -71,10 +96,9 @@ pub(super) async fn list(
         .bind(words(filter.datasets.iter().map(|dataset| dataset.name())))
         .bind(words(filter.states.iter().map(|state| state.name())))
         .bind(words(filter.dialects.iter().map(String::as_str)))
-        .bind(i64::try_from(filter.limit).unwrap_or(i64::MAX))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(connection)
-        .await?;
-    rows.iter().map(|row| job_from_row(sealer, row)).collect()
+        .await
 }
 
 /// Words as a JSON array.
@@ -203,6 +227,7 @@ mod tests {
             include_str!("../../../migrations/sqlite/0001_journal_and_manifest.sql"),
             include_str!("../../../migrations/sqlite/0005_export_jobs.sql"),
             include_str!("../../../migrations/sqlite/0007_callback_keys.sql"),
+            include_str!("../../../migrations/sqlite/0008_attempts_that_go_on.sql"),
         ] {
             sqlx::raw_sql(step).execute(&mut connection).await.unwrap();
         }

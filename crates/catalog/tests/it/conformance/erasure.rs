@@ -133,7 +133,7 @@ pub(crate) async fn a_tenant_is_not_erased_too_early(ports: Ports) {
     assert!(!erase(&ports, "acme").await.unwrap(), "a file is being written");
     assert_eq!(ports.export_jobs.end_all(&tenant("acme"), NOW_MS).await.unwrap(), 1);
     assert!(!erase(&ports, "acme").await.unwrap(), "its bytes are left");
-    let leftovers = ports.export_jobs.leftovers(9).await.unwrap();
+    let leftovers = ports.export_jobs.leftovers(None, 9).await.unwrap();
     ports.export_jobs.forget_parts(&leftovers).await.unwrap();
     assert!(erase(&ports, "acme").await.unwrap());
 }

@@ -39,7 +39,7 @@ async fn notices(ports: &Ports) -> Vec<u128> {
 }
 
 async fn left_over(ports: &Ports) -> Vec<(u128, u32)> {
-    let leftovers = ports.export_jobs.leftovers(1_000).await.unwrap();
+    let leftovers = ports.export_jobs.leftovers(None, 1_000).await.unwrap();
     leftovers.iter().map(|part| (part.job.as_u128(), part.number)).collect()
 }
 
@@ -305,11 +305,15 @@ pub(crate) async fn leftovers_are_named_until_they_are_forgotten(ports: Ports) {
     bring_to(&ports, 1, JobState::Failed).await;
     let alive = bring_to(&ports, 2, JobState::Running).await;
     bring_to(&ports, 3, JobState::Ready).await;
-    let leftovers = ports.export_jobs.leftovers(9).await.unwrap();
+    let leftovers = ports.export_jobs.leftovers(None, 9).await.unwrap();
     let left =
         |job, number| LeftoverPart { job: id(job), number, path: Some(format!("exports/{job}/{number}")) };
     assert_eq!(leftovers, [left(1, 0), left(1, 1)]);
-    assert_eq!(ports.export_jobs.leftovers(1).await.unwrap(), [left(1, 0)]);
+    assert_eq!(ports.export_jobs.leftovers(None, 1).await.unwrap(), [left(1, 0)]);
+    for (behind, rest) in [((id(0), 9), 0), ((id(1), 0), 1), ((id(1), 1), 2)] {
+        let found = ports.export_jobs.leftovers(Some(behind), 9).await.unwrap();
+        assert_eq!(found, leftovers[rest..], "behind {behind:?}");
+    }
 
     let another = LeftoverPart { path: Some("elsewhere".into()), ..left(1, 1) };
     ports.export_jobs.forget_parts(&[left(1, 0), another, left(2, 0), left(3, 0)]).await.unwrap();
@@ -318,9 +322,9 @@ pub(crate) async fn leftovers_are_named_until_they_are_forgotten(ports: Ports) {
     {
         assert_eq!(ports.manifest.names_object(path).await.unwrap(), is_named, "{path}");
     }
-    assert_eq!(ports.export_jobs.leftovers(9).await.unwrap(), [left(1, 1)]);
+    assert_eq!(ports.export_jobs.leftovers(None, 9).await.unwrap(), [left(1, 1)]);
     ports.export_jobs.forget_parts(&[left(1, 0), left(1, 1)]).await.unwrap();
-    assert_eq!(ports.export_jobs.leftovers(9).await.unwrap(), []);
+    assert_eq!(ports.export_jobs.leftovers(None, 9).await.unwrap(), []);
     assert!(ports.export_jobs.keep_part(alive, part(2, "exports/2/2")).await.unwrap(), "others go on");
 }
 
@@ -331,7 +335,7 @@ pub(crate) async fn jobs_are_forgotten_when_nothing_is_left_of_them(ports: Ports
     }
     // Failed, cancelled and expired are 4 to 6; the cancelled one ended at another time.
     assert_eq!(ports.export_jobs.forget_ended_before(NOW_MS).await.unwrap(), 0, "parts are left");
-    let leftovers = ports.export_jobs.leftovers(100).await.unwrap();
+    let leftovers = ports.export_jobs.leftovers(None, 100).await.unwrap();
     assert_eq!(leftovers.len(), 6);
     ports.export_jobs.forget_parts(&leftovers).await.unwrap();
     assert_eq!(ports.export_jobs.forget_ended_before(5).await.unwrap(), 0, "not from before then");

@@ -204,9 +204,12 @@ pub(crate) async fn a_job_that_was_let_go_rests(ports: Ports) {
     assert_eq!(ports.export_jobs.in_line().await.unwrap()[0].rests, None);
 
     assert!(ports.export_jobs.let_go(second, None, false).await.unwrap());
-    assert_eq!(ports.job(1).await.attempt, 1, "what the process broke off does not count");
+    assert_eq!(ports.job(1).await.attempt, 2, "what is shown never goes back");
     let (third, job) = ports.export_jobs.claim(second, lease(3, then), then).await.unwrap().unwrap();
-    assert_eq!((job.attempt, third.generation), (2, 3), "but nobody has its generation again");
+    assert_eq!((job.attempt, third.generation), (2, 3), "it goes on, but nobody has its generation again");
+    assert!(ports.export_jobs.let_go(third, None, true).await.unwrap());
+    let fourth = ports.export_jobs.claim(third, lease(3, then), then).await.unwrap().unwrap();
+    assert_eq!(fourth.1.attempt, 3, "only once");
 }
 
 pub(crate) async fn a_new_process_disowns_those_before_it(ports: Ports) {

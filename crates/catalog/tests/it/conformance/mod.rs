@@ -134,7 +134,7 @@ macro_rules! conformance {
         ]);
         conformance!(@ $fresh, notifications: [
             notices_are_due_at_once_and_come_back_whole, a_notice_rests_after_a_failed_attempt,
-            what_was_told_is_forgotten,
+            what_was_told_is_forgotten, what_is_untold_is_counted_by_tenant,
         ]);
         conformance!(@ $fresh, audit_log: [
             entries_form_a_chain_per_tenant, many_writers_leave_no_gap_in_any_chain, pages_show_what_was_asked_for,

@@ -94,3 +94,15 @@ pub(crate) async fn what_was_told_is_forgotten(ports: Ports) {
     ports.notifications.postpone(id(11), 1, Pending { since_ms: 0, wait_ms: 1 }).await.unwrap();
     assert_eq!(due(&ports, NOW_MS, &[], 9).await, [12]);
 }
+
+pub(crate) async fn what_is_untold_is_counted_by_tenant(ports: Ports) {
+    ports.open_tenants().await;
+    tell(&ports, 1, "acme", (11..14).map(|number| notice(number, 1, "acme")).collect()).await;
+    tell(&ports, 2, "other", vec![notice(21, 2, "other")]).await;
+    ports.notifications.postpone(id(12), 1, Pending { since_ms: NOW_MS, wait_ms: 1_000 }).await.unwrap();
+    for (owner, most, count) in [("acme", 10, 3), ("acme", 2, 2), ("other", 10, 1), ("nobody", 10, 0)] {
+        assert_eq!(ports.notifications.untold(&tenant(owner), most).await.unwrap(), count, "{owner} {most}");
+    }
+    ports.notifications.done(id(11)).await.unwrap();
+    assert_eq!(ports.notifications.untold(&tenant("acme"), 10).await.unwrap(), 2);
+}
