@@ -15,7 +15,7 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 use std::io::{Error, ErrorKind};
 use std::ops::Range;
 use tollbook_app::downloads::Download;
-use tollbook_kit::fault::Fault;
+use tollbook_kit::fault::{Code, Fault};
 
 /// What of `Wanted` is sent: the bytes, and under which status. None when nothing of it can be.
 pub(super) fn sent(wanted: Wanted, bytes: u64) -> Option<(StatusCode, Range<u64>)> {
@@ -58,6 +58,7 @@ pub(super) fn body(chunks: BoxStream<'static, Result<Bytes, Fault>>, promised: u
     let left = futures::stream::unfold((chunks, promised), |(mut chunks, left)| async move {
         let chunk = match chunks.next().await {
             Some(Ok(chunk)) => chunk,
+            Some(Err(fault)) if fault.code() == Code::Gone => return Some((Err(removed()), (chunks, 0))),
             Some(Err(fault)) => return Some((Err(broken_off(&fault.log_text())), (chunks, 0))),
             None if left == 0 => return None,
             None => return Some((Err(broken_off("it is shorter than was promised")), (chunks, 0))),
@@ -73,6 +74,12 @@ pub(super) fn body(chunks: BoxStream<'static, Result<Bytes, Fault>>, promised: u
 fn broken_off(why: &str) -> Error {
     tracing::error!(why, "a download failed midway; it is broken off");
     Error::new(ErrorKind::UnexpectedEof, "the file could not be read to its end")
+}
+
+/// Whoever deletes an export ends its downloads: nothing is wrong with that.
+fn removed() -> Error {
+    tracing::info!("a download is broken off: its file was removed meanwhile");
+    Error::new(ErrorKind::UnexpectedEof, "the file was removed")
 }
 
 /// What tells this file from others, and that nobody on the way may keep it.
@@ -97,7 +104,8 @@ fn put(headers: &mut HeaderMap, name: HeaderName, text: &str) {
 mod tests {
     use super::*;
     use http_body_util::BodyExt;
-    use tollbook_kit::fault::Code;
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
 
     async fn read(chunks: Vec<Result<&'static str, Code>>, promised: u64) -> Option<String> {
         let chunks = chunks.into_iter().map(|chunk| {
@@ -115,5 +123,33 @@ mod tests {
         assert_eq!(read(vec![Ok("ab")], 3).await, None, "too short");
         assert_eq!(read(vec![Ok("ab"), Ok("cd")], 3).await, None, "too long");
         assert_eq!(read(vec![Ok("ab"), Err(Code::Gone)], 2).await, None, "failed");
+    }
+
+    /// What a log takes of one level.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_deleted_while_it_is_read_is_no_error() {
+        for (code, level) in [(Code::Gone, "INFO"), (Code::Internal, "ERROR")] {
+            let lines = Lines::default();
+            let writer = lines.clone();
+            let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+            let told = tracing::subscriber::set_default(log);
+            assert_eq!(read(vec![Ok("ab"), Err(code)], 3).await, None);
+            drop(told);
+            let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+            assert_eq!((text.lines().count(), text.contains(level)), (1, true), "{text}");
+        }
     }
 }
