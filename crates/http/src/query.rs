@@ -100,6 +100,16 @@ impl Parameters {
             || self.unreadable.iter().any(|(given, _)| given == name)
     }
 
+    /// Was anything wrong so far?
+    pub(crate) fn is_wrong(&self) -> bool {
+        !self.faults.is_empty() || !self.unreadable.is_empty()
+    }
+
+    /// Takes along what others found wrong.
+    pub(crate) fn extend(&mut self, faults: impl IntoIterator<Item = Detail>) {
+        self.faults.extend(faults);
+    }
+
     /// Notes a wrong value.
     pub(crate) fn invalid(&mut self, name: &str, reason: impl Into<String>) {
         let kind = InvalidKind::InvalidParameter;

@@ -158,6 +158,42 @@ async fn checks_come_in_the_order_of_the_contract() {
 }
 
 #[tokio::test]
+async fn one_answer_names_everything_that_is_wrong_with_an_order() {
+    let service = Service::start().await;
+    let names = |answer: &Answer| -> Vec<String> {
+        let faults = answer.json()["errors"].as_array().unwrap().clone();
+        faults.iter().map(|fault| fault["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let long = "x".repeat(101);
+    let contacts = json!({
+        "callback_url": "http://hook.example/", "notify_email": "eve@example.net", "external_reference": long,
+    });
+    let with = |more: Value| {
+        let mut body = contacts.as_object().unwrap().clone();
+        body.extend(more.as_object().unwrap().clone());
+        Value::Object(body).to_string()
+    };
+    let of_contacts = ["callback_url", "notify_email", "external_reference"];
+    for (body, of_parameters) in [
+        (with(json!({"from": "2026-01-01"})), &[][..]),
+        (with(json!({"from": "yesterday", "format": "xls"})), &["from", "format"]),
+        (with(json!({"colums": "id"})), &["colums", "from"]),
+    ] {
+        let answer = order(&service, "admin", &body).await;
+        assert_eq!(answer.status, 400, "{body}");
+        assert_eq!(names(&answer), [of_parameters, &of_contacts].concat(), "{body}");
+    }
+    let twice = r#"{"from":"2026-01-01","format":"csv","format":"json"}"#;
+    let answer = order(&service, "admin", twice).await;
+    assert_eq!(
+        (problem(&answer), names(&answer)),
+        ((400, "invalid-parameter".into()), vec!["format".into()])
+    );
+    assert!(answer.text().contains("given twice"), "{answer:?}");
+    assert!(service.world.jobs.lock().unwrap().rows.is_empty());
+}
+
+#[tokio::test]
 async fn an_idempotency_key_makes_one_job() {
     let service = Service::start().await;
     let post = async |role: &str, path: &str, key: &str, body: &str| {

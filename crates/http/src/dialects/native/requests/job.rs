@@ -12,9 +12,10 @@ use http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tollbook_app::jobs::{Idempotency, NewJob};
-use tollbook_kit::fault::Fault;
+use tollbook_kit::fault::{Detail, Fault};
 use tollbook_model::canonical;
 use tollbook_model::dataset::Dataset;
+use tollbook_model::export::ExportQuery;
 use tollbook_model::export_job::{FileKeeping, JobContacts, JobOrder, MOST_RECIPIENTS, REFERENCE_CHARACTERS};
 
 /// Marks repetitions of one request.
@@ -24,45 +25,82 @@ pub(crate) const IDEMPOTENCY_KEY_NAME: &str = "Idempotency-Key";
 /// Longest idempotency key.
 pub(crate) const IDEMPOTENCY_KEY_BYTES: usize = 255;
 
+/// Who orders.
+pub(crate) const DIALECT: &str = Dialect::Native.name();
 const OF_JOBS: [&str; 3] = ["callback_url", "notify_email", "external_reference"];
 
-/// Reads an order for an export of `dataset`, posted to `path`; `now_ms` is where a range without `to` ends.
-///
-/// # Errors
-/// `invalid`, with every fault.
-pub(crate) fn new_job(
-    dataset: Dataset,
-    path: String,
-    headers: &HeaderMap,
-    body: &Map<String, Value>,
-    now_ms: i64,
-) -> Result<NewJob, Fault> {
-    let mut given = parameters(body);
-    given.refuse_unknown(|name| is_known(name, dataset) || OF_JOBS.contains(&name));
-    let query = query(&mut given, dataset, now_ms);
-    let contacts = JobContacts {
-        callback_url: given.single("callback_url"),
-        notify_email: given.repeated("notify_email"),
-    };
-    let external_reference = given.single("external_reference");
-    let key = idempotency_key(&mut given, headers);
-    let written = |name| given.pairs().iter().find(|(given, _)| given == name).map(|(_, text)| text.clone());
-    let (from, to) = (written("from"), written("to"));
-    given.finish()?;
-    // Everything that could be absent, and every number, was a fault above.
-    let query = query.ok_or_else(|| Fault::internal("an order passed without a range or a zone"))?;
-    let value = canonical::object(body).ok_or_else(|| Fault::internal("an order passed with a number"))?;
-    let request: [u8; 32] = Sha256::digest(value.as_bytes()).into();
-    Ok(NewJob {
-        order: JobOrder { query, from, to },
-        dialect: Dialect::Native.name(),
-        external_reference,
-        contacts,
-        keeping: FileKeeping::TenantSetting,
-        dialect_note: None,
-        callback_key: None,
-        idempotency: key.map(|key| Idempotency { path, key, request }),
-    })
+/// An order as it was read, with what is wrong with it.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    given: Parameters,
+    /// None when something is wrong with it.
+    query: Option<ExportQuery>,
+    /// Whom the job is to tell, as far as that could be read.
+    pub(crate) contacts: JobContacts,
+    /// The caller's own name for the job.
+    pub(crate) external_reference: Option<String>,
+    key: Option<String>,
+}
+
+impl Draft {
+    /// Reads an order for an export of `dataset`; `now_ms` is where a range without `to` ends.
+    pub(crate) fn read(
+        dataset: Dataset,
+        headers: &HeaderMap,
+        body: &Map<String, Value>,
+        now_ms: i64,
+    ) -> Self {
+        let mut given = parameters(body);
+        given.refuse_unknown(|name| is_known(name, dataset) || OF_JOBS.contains(&name));
+        let query = query(&mut given, dataset, now_ms);
+        let contacts = JobContacts {
+            callback_url: given.single("callback_url"),
+            notify_email: given.repeated("notify_email"),
+        };
+        let external_reference = given.single("external_reference");
+        let key = idempotency_key(&mut given, headers);
+        Self { given, query, contacts, external_reference, key }
+    }
+
+    /// Is anything wrong with it? Then it is the time to find out what else is: a good order is judged when it is taken,
+    /// as it may be a repetition, which is answered whatever has become of its contacts.
+    pub(crate) fn is_wrong(&self) -> bool {
+        self.given.is_wrong()
+    }
+
+    /// The order of `body`, posted to `path`; `more` is what the use case finds wrong with contacts and name.
+    ///
+    /// # Errors
+    /// `invalid`, with every fault.
+    pub(crate) fn finish(
+        mut self,
+        path: String,
+        body: &Map<String, Value>,
+        more: impl IntoIterator<Item = Detail>,
+    ) -> Result<NewJob, Fault> {
+        self.given.extend(more);
+        let written = |name| {
+            let found = self.given.pairs().iter().find(|(given, _)| given == name);
+            found.map(|(_, text)| text.clone())
+        };
+        let (from, to) = (written("from"), written("to"));
+        self.given.finish()?;
+        // Everything that could be absent, and every number, was a fault above.
+        let query = self.query.ok_or_else(|| Fault::internal("an order passed without a range or a zone"))?;
+        let value =
+            canonical::object(body).ok_or_else(|| Fault::internal("an order passed with a number"))?;
+        let request: [u8; 32] = Sha256::digest(value.as_bytes()).into();
+        Ok(NewJob {
+            order: JobOrder { query, from, to },
+            dialect: DIALECT,
+            external_reference: self.external_reference,
+            contacts: self.contacts,
+            keeping: FileKeeping::TenantSetting,
+            dialect_note: None,
+            callback_key: None,
+            idempotency: self.key.map(|key| Idempotency { path, key, request }),
+        })
+    }
 }
 
 /// The members of an object as a query would write them.
@@ -170,7 +208,8 @@ mod tests {
             headers.append(IDEMPOTENCY_KEY, HeaderValue::from_bytes(key.as_bytes()).unwrap());
         }
         let now_ms = parse_instant("2026-06-01T00:00:00Z").unwrap();
-        new_job(Dataset::Cdr, "/orders".into(), &headers, body.as_object().unwrap(), now_ms)
+        let body = body.as_object().unwrap();
+        Draft::read(Dataset::Cdr, &headers, body, now_ms).finish("/orders".into(), body, [])
     }
 
     fn wrong(body: Value) -> Vec<String> {

@@ -12,6 +12,7 @@ use axum::extract::{Path, Request, State};
 use http::StatusCode;
 use http::request::Parts;
 use tollbook_app::jobs::JobView;
+use tollbook_kit::fault::{Detail, Fault};
 use tollbook_model::access::Caller;
 use tollbook_model::dataset::Dataset;
 use uuid::Uuid;
@@ -36,8 +37,18 @@ async fn order(State(api): Shared, name: Segment, request: Request) -> Answer {
     let object = object(&api, &caller, &parts, body).await?;
     // The one spelling of this path.
     let path = format!("/api/v1/{dataset}/export-jobs");
-    let new = job::new_job(dataset, path, &parts.headers, &object, api.clock.now_ms())?;
+    let draft = job::Draft::read(dataset, &parts.headers, &object, api.clock.now_ms());
+    let more = if draft.is_wrong() { more_faults(&api, &caller, &draft).await? } else { Vec::new() };
+    let new = draft.finish(path, &object, more)?;
     Ok(responses::job::ordered(api.app.jobs.order(&caller, new).await?))
+}
+
+/// What only the use case finds wrong with an order.
+async fn more_faults(api: &Api, caller: &Caller, draft: &job::Draft) -> Result<Vec<Detail>, Fault> {
+    let jobs = &api.app.jobs;
+    let mut faults = jobs.contact_faults(caller, job::DIALECT, &draft.contacts).await?;
+    faults.extend(draft.external_reference.as_deref().and_then(|name| jobs.reference_fault(name)));
+    Ok(faults)
 }
 
 async fn list(State(api): Shared, name: Segment, request: Request) -> Answer {
