@@ -10,8 +10,11 @@ use std::collections::BinaryHeap;
 use tollbook_model::ports::Snapshot;
 use tollbook_model::time_range::TimeRange;
 
-/// Of the records of a stretch at most one in so many may be of row groups and batches that reach beyond its end.
+/// Of the weight of a stretch at most one part in so many may be of row groups and batches that reach beyond its end.
 const ONE_ACROSS_IN: u64 = 4;
+/// Stored bytes that weigh as much as a record. Usual records have well under a third of it, so only bulky ones count for
+/// more than one.
+const BYTES_OF_A_RECORD: u64 = 256;
 
 /// A stretch of the range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,37 +37,61 @@ impl Stretch {
 struct Span {
     first_ms: i64,
     last_ms: i64,
-    records: u64,
+    size: Size,
 }
 
-/// The stretches of `range`, in order and without gaps, each of about so many stored records or more.
+/// How much there is: records, and what they weigh, which is more than one each if they are bulky.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Size {
+    records: u64,
+    weight: u64,
+}
+
+impl Size {
+    fn of(records: u64, bytes: u64) -> Self {
+        Self { records, weight: records.max(bytes / BYTES_OF_A_RECORD) }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.records += other.records;
+        self.weight += other.weight;
+    }
+
+    fn subtract(&mut self, other: Self) {
+        self.records -= other.records;
+        self.weight -= other.weight;
+    }
+}
+
+/// The stretches of `range`, in order and without gaps, each of about so many stored records or more, or of fewer bulky
+/// ones.
 pub(crate) fn stretches(snapshot: &Snapshot, range: TimeRange, about: u64) -> Vec<Stretch> {
     let mut stretches = Vec::new();
     let mut from_ms = range.from_ms();
-    // Spans that began, by their ends; and their records, which are of this stretch, and perhaps of later ones.
-    let mut open: BinaryHeap<Reverse<(i64, u64)>> = BinaryHeap::new();
-    let (mut across, mut ended) = (0, 0);
+    // Spans that began, by their ends; and their sizes, which are of this stretch, and perhaps of later ones.
+    let mut open: BinaryHeap<Reverse<(i64, Size)>> = BinaryHeap::new();
+    let (mut across, mut ended) = (Size::default(), Size::default());
     for span in spans(snapshot, range) {
-        while let Some(&Reverse((last_ms, records))) = open.peek()
+        while let Some(&Reverse((last_ms, size))) = open.peek()
             && last_ms < span.first_ms
         {
             open.pop();
-            across -= records;
-            ended += records;
+            across.subtract(size);
+            ended.add(size);
         }
-        if ended >= about.max(1)
-            && across <= ended / ONE_ACROSS_IN
+        if ended.weight >= about.max(1)
+            && across.weight <= ended.weight / ONE_ACROSS_IN
             && let Some(range) = TimeRange::new(from_ms, span.first_ms)
         {
-            stretches.push(Stretch { range, records: ended + across });
-            (from_ms, ended) = (span.first_ms, 0);
+            stretches.push(Stretch { range, records: ended.records + across.records });
+            (from_ms, ended) = (span.first_ms, Size::default());
         }
-        open.push(Reverse((span.last_ms, span.records)));
-        across += span.records;
+        open.push(Reverse((span.last_ms, span.size)));
+        across.add(span.size);
     }
     // Spans begin inside the range, so that something is always left.
     let rest = TimeRange::new(from_ms, range.to_ms()).unwrap_or(range);
-    stretches.push(Stretch { range: rest, records: ended + across });
+    stretches.push(Stretch { range: rest, records: ended.records + across.records });
     stretches
 }
 
@@ -73,12 +100,12 @@ fn spans(snapshot: &Snapshot, range: TimeRange) -> Vec<Span> {
     let groups = snapshot.parts.iter().flat_map(|part| &part.row_groups).map(|group| Span {
         first_ms: time_of(&group.ids.0),
         last_ms: time_of(&group.ids.1),
-        records: group.rows,
+        size: Size::of(group.rows, group.bytes),
     });
     let batches = snapshot.batches.iter().map(|batch| Span {
         first_ms: batch.time_ms.0,
         last_ms: batch.time_ms.1,
-        records: batch.rows,
+        size: Size::of(batch.rows, batch.bytes),
     });
     let touching = groups.chain(batches).filter(|span| range.touches(span.first_ms, span.last_ms));
     let mut spans: Vec<Span> =
@@ -178,6 +205,17 @@ mod tests {
         }
         let touching = snapshot(&[(0, 100, 40), (100, 199, 40), (200, 299, 40)], &[]);
         assert_eq!(cut(&touching, range, 40), [(0, 200, 80), (200, 1000, 40)]);
+    }
+
+    #[test]
+    fn bulky_records_weigh_more() {
+        let range = TimeRange::new(0, 1000).unwrap();
+        let mut day = snapshot(&[(0, 99, 40), (100, 199, 40), (200, 299, 40)], &[]);
+        assert_eq!(cut(&day, range, 1000), [(0, 1000, 120)]);
+        for group in &mut day.parts[0].row_groups {
+            group.bytes = 500 * BYTES_OF_A_RECORD;
+        }
+        assert_eq!(cut(&day, range, 1000), [(0, 200, 80), (200, 1000, 40)]);
     }
 
     #[test]
