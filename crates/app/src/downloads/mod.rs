@@ -27,8 +27,8 @@ use tollbook_kit::clock::Clock;
 use tollbook_kit::fault::{Code, Fault};
 use tollbook_model::access::{Actor, Caller};
 use tollbook_model::audit::{AuditEntry, AuditObject, Outcome};
-use tollbook_model::export_job::{ExportJob, ExportPart, JobState, MANIFEST_FILE};
-use tollbook_model::ports::{Artifacts, AuditLog, CHUNK_BYTES, ExportJobs};
+use tollbook_model::export_job::{ExportJob, JobState, MANIFEST_FILE};
+use tollbook_model::ports::{Artifacts, AuditLog, CHUNK_BYTES, ExportJobs, PartsOfRange};
 use tollbook_model::tenant::TenantName;
 use uuid::Uuid;
 
@@ -145,15 +145,18 @@ impl Downloads {
         if range.start > range.end || range.end > download.bytes {
             return Err(Fault::internal("a range outside of the file was asked for"));
         }
-        let parts = match &download.content {
-            Content::Parts => self.parts_of(download).await?,
-            Content::Text(_) => Vec::new(),
+        let held = match &download.content {
+            Content::Parts => Some(self.parts_of(download, range.clone()).await?),
+            Content::Text(_) => None,
         };
         self.ports.audit_log.append(vec![self.entry(download, &range, address)]).await?;
-        match &download.content {
+        match (&download.content, held) {
             _ if range.is_empty() => Ok(stream::empty().boxed()),
-            Content::Parts => self.ports.artifacts.read(parts, range).await,
-            Content::Text(text) => Ok(pieces(text, range).boxed()),
+            (Content::Text(text), _) => Ok(pieces(text, range).boxed()),
+            (Content::Parts, held) => {
+                let PartsOfRange { parts, before, .. } = held.ok_or_else(files_are_gone)?;
+                self.ports.artifacts.read(parts, range.start - before..range.end - before).await
+            }
         }
     }
 
@@ -190,11 +193,10 @@ impl Downloads {
         })
     }
 
-    /// The parts of the file, if they are still the whole of it.
-    async fn parts_of(&self, download: &Download) -> Result<Vec<ExportPart>, Fault> {
-        let parts = self.ports.jobs.parts(download.job).await?;
-        let bytes: u64 = parts.iter().map(|part| part.bytes).sum();
-        if bytes == download.bytes { Ok(parts) } else { Err(files_are_gone()) }
+    /// The parts of the file that hold this range, if all parts are still the whole of it.
+    async fn parts_of(&self, download: &Download, range: Range<u64>) -> Result<PartsOfRange, Fault> {
+        let parts = self.ports.jobs.parts_of_range(download.job, range).await?;
+        if parts.whole == download.bytes { Ok(parts) } else { Err(files_are_gone()) }
     }
 
     fn entry(&self, download: &Download, range: &Range<u64>, address: Option<IpAddr>) -> AuditEntry {

@@ -14,6 +14,7 @@ use crate::ports::{NewNotification, SnapshotScope};
 use crate::tenant::TenantName;
 use crate::time_range::TimeRange;
 use async_trait::async_trait;
+use std::ops::Range;
 use tollbook_kit::fault::Fault;
 use tollbook_kit::retry::Pending;
 use tollbook_kit::secret::Secret;
@@ -83,6 +84,17 @@ pub enum JobEnd {
     },
     /// Given up.
     Failed(JobError),
+}
+
+/// The parts of a file that hold a range of its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartsOfRange {
+    /// The parts, in order, without their states.
+    pub parts: Vec<ExportPart>,
+    /// Bytes of the file before the first of them.
+    pub before: u64,
+    /// Bytes of the whole file, as far as there are parts of it.
+    pub whole: u64,
 }
 
 /// A part of a job that has ended without files, or whose files are gone: its bytes can be erased.
@@ -203,6 +215,13 @@ pub trait ExportJobs: Send + Sync {
     /// # Errors
     /// `unavailable` or `internal`.
     async fn parts(&self, job: Uuid) -> Result<Vec<ExportPart>, Fault>;
+
+    /// Those of the parts that hold bytes of this range of the file: a file may have ten thousand parts, and readers read in
+    /// ranges.
+    ///
+    /// # Errors
+    /// `unavailable` or `internal`.
+    async fn parts_of_range(&self, job: Uuid, range: Range<u64>) -> Result<PartsOfRange, Fault>;
 
     /// Forgets the parts of a job that cannot be gone on with. Their objects are then named by nobody. False when the
     /// claim no longer holds.

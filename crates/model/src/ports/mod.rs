@@ -27,7 +27,7 @@ pub use callbacks::{CallAnswer, CallMethod, Callbacks, OutgoingCall};
 pub use connector::{Connector, ConnectorRegistry, RejectedRow, RowReport, SourceBody};
 pub use data_plane::{CompletenessStream, DataPlane, ExportParts, ExportRows, ExportStream, GivenRow};
 pub use export_jobs::{
-    ExportJobs, IDEMPOTENCY_KEPT_MS, IdempotencyKey, JobEnd, JobFilter, LeftoverPart, Ordered,
+    ExportJobs, IDEMPOTENCY_KEPT_MS, IdempotencyKey, JobEnd, JobFilter, LeftoverPart, Ordered, PartsOfRange,
 };
 pub use export_manifests::{ExportManifests, MOST_MANIFESTS, StoredManifest};
 pub use intake::{Committed, Intake, RecordSink};

@@ -3,6 +3,7 @@
 use super::World;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use tollbook_kit::fault::{Code, Fault};
 use tollbook_kit::retry::Pending;
@@ -261,6 +262,20 @@ impl ExportJobs for World {
         let jobs = self.jobs.lock().unwrap();
         let left = jobs.left_over.iter().filter(|(of, _)| *of == job).map(|(_, part)| part);
         Ok(jobs.rows.get(&job).map_or_else(|| left.cloned().collect(), |row| row.parts.clone()))
+    }
+    async fn parts_of_range(&self, job: Uuid, range: Range<u64>) -> Result<PartsOfRange, Fault> {
+        let (mut found, mut ends) = (PartsOfRange { parts: Vec::new(), before: 0, whole: 0 }, 0);
+        for part in self.parts(job).await? {
+            let starts = ends;
+            ends += part.bytes;
+            if part.bytes > 0 && ends > range.start && starts < range.end {
+                if found.parts.is_empty() {
+                    found.before = starts;
+                }
+                found.parts.push(part);
+            }
+        }
+        Ok(PartsOfRange { whole: ends, ..found })
     }
     async fn start_over(&self, claim: Claim) -> Result<bool, Fault> {
         let mut jobs = self.jobs.lock().unwrap();

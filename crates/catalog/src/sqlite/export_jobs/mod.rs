@@ -14,6 +14,7 @@ mod sight;
 use super::{SqliteCatalog, read_failed};
 use async_trait::async_trait;
 use parts::Kept;
+use std::ops::Range;
 use tollbook_kit::fault::{Code, Fault};
 use tollbook_kit::retry::Pending;
 use tollbook_model::audit::AuditEntry;
@@ -21,7 +22,8 @@ use tollbook_model::export_job::{
     Claim, ExportJob, ExportPart, JobError, JobInLine, JobProgress, JobSnapshot, JobState, Lease, Sight,
 };
 use tollbook_model::ports::{
-    ExportJobs, IdempotencyKey, JobEnd, JobFilter, LeftoverPart, NewNotification, Ordered, SnapshotScope,
+    ExportJobs, IdempotencyKey, JobEnd, JobFilter, LeftoverPart, NewNotification, Ordered, PartsOfRange,
+    SnapshotScope,
 };
 use tollbook_model::tenant::TenantName;
 use tollbook_model::time_range::TimeRange;
@@ -158,6 +160,12 @@ impl ExportJobs for SqliteCatalog {
         let doing = "listing the parts of an export";
         let mut transaction = self.begin_read(doing).await?;
         parts::of_job(&mut transaction, &job).await.map_err(|error| read_failed(doing, error))
+    }
+
+    async fn parts_of_range(&self, job: Uuid, range: Range<u64>) -> Result<PartsOfRange, Fault> {
+        let doing = "listing the parts of a range of an export";
+        let mut transaction = self.begin_read(doing).await?;
+        parts::of_range(&mut transaction, &job, range).await.map_err(|error| read_failed(doing, error))
     }
 
     async fn start_over(&self, claim: Claim) -> Result<bool, Fault> {

@@ -3,8 +3,9 @@
 use super::line;
 use crate::sqlite::stored;
 use sqlx::SqliteConnection;
+use std::ops::Range;
 use tollbook_model::export_job::{Claim, ExportPart};
-use tollbook_model::ports::LeftoverPart;
+use tollbook_model::ports::{LeftoverPart, PartsOfRange};
 use uuid::Uuid;
 
 /// Parts forgotten per transaction, so that other writers are not held up by a long one.
@@ -59,6 +60,35 @@ pub(super) async fn of_job(
             Ok(ExportPart { number: stored::small_count(number)?, path, bytes: stored::count(bytes)?, state })
         })
         .collect()
+}
+
+/// The parts of a job that hold bytes of this range.
+pub(super) async fn of_range(
+    connection: &mut SqliteConnection,
+    job: &Uuid,
+    range: Range<u64>,
+) -> Result<PartsOfRange, sqlx::Error> {
+    let whole: i64 = sqlx::query_scalar("SELECT coalesce(sum(bytes), 0) FROM export_parts WHERE job = $1")
+        .bind(stored::id_column(job))
+        .fetch_one(&mut *connection)
+        .await?;
+    let rows: Vec<(i64, Option<String>, i64, i64)> = sqlx::query_as(
+        "SELECT number, path, bytes, ends - bytes FROM \
+         (SELECT number, path, bytes, sum(bytes) OVER (ORDER BY number) AS ends FROM export_parts WHERE job = $1) \
+         WHERE bytes > 0 AND ends > $2 AND ends - bytes < $3 ORDER BY number",
+    )
+    .bind(stored::id_column(job))
+    .bind(stored::column(range.start)?)
+    .bind(stored::column(range.end)?)
+    .fetch_all(connection)
+    .await?;
+    let before = rows.first().map_or(Ok(0), |(.., before)| stored::count(*before))?;
+    let part = |(number, path, bytes, _)| {
+        let (number, bytes) = (stored::small_count(number)?, stored::count(bytes)?);
+        Ok(ExportPart { number, path, bytes, state: Vec::new() })
+    };
+    let parts = rows.into_iter().map(part).collect::<Result<_, sqlx::Error>>()?;
+    Ok(PartsOfRange { parts, before, whole: stored::count(whole)? })
 }
 
 /// False when the claim no longer holds.

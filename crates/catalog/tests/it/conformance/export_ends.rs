@@ -398,3 +398,36 @@ pub(crate) async fn a_job_that_ended_answers_its_repeated_request(ports: Ports) 
     let Ordered::Before(before) = order(2).await.unwrap() else { panic!("it was ordered before") };
     assert_eq!(format!("{before:?}"), format!("{:?}", ports.job(1).await), "as it is now");
 }
+
+pub(crate) async fn a_range_of_a_file_names_the_parts_that_hold_it(ports: Ports) {
+    ports.open_tenants().await;
+    let claim = ports.take_and_claim(1).await;
+    // The bytes 0 to 10, none, 10 to 15, 15 to 35.
+    for (number, bytes) in (0..).zip([10, 0, 5, 20]) {
+        let part = ExportPart { bytes, ..part(number, &format!("exports/1/{number}")) };
+        assert!(ports.export_jobs.keep_part(claim, part).await.unwrap());
+    }
+    let whole = ports.export_jobs.parts(id(1)).await.unwrap();
+    for (range, numbers, before) in [
+        (0..35, &[0, 2, 3][..], 0),
+        (0..1, &[0], 0),
+        (9..10, &[0], 0),
+        (9..11, &[0, 2], 0),
+        (10..15, &[2], 10),
+        (14..16, &[2, 3], 10),
+        (15..16, &[3], 15),
+        (34..35, &[3], 15),
+        (35..40, &[], 0),
+        (7..7, &[0], 0),
+    ] {
+        let found = ports.export_jobs.parts_of_range(id(1), range.clone()).await.unwrap();
+        assert_eq!((found.before, found.whole), (before, 35), "{range:?}");
+        let wanted: Vec<_> = numbers
+            .iter()
+            .map(|number: &usize| ExportPart { state: Vec::new(), ..whole[*number].clone() })
+            .collect();
+        assert_eq!(found.parts, wanted, "{range:?}");
+    }
+    let nothing = ports.export_jobs.parts_of_range(id(2), 0..1).await.unwrap();
+    assert_eq!((nothing.parts.len(), nothing.whole), (0, 0));
+}

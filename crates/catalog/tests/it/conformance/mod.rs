@@ -126,7 +126,7 @@ macro_rules! conformance {
         ]);
         conformance!(@ $fresh, export_ends: [
             parts_are_kept_in_order, a_job_becomes_ready_as_a_whole, an_end_that_fails_changes_nothing,
-            the_key_of_the_call_is_kept_until_the_end,
+            the_key_of_the_call_is_kept_until_the_end, a_range_of_a_file_names_the_parts_that_hold_it,
             a_job_that_failed_says_why, a_cancelled_job_stays_cancelled, files_expire_once,
             no_change_is_made_that_the_table_does_not_know, a_removed_job_leaves_its_parts_to_be_erased,
             leftovers_are_named_until_they_are_forgotten, jobs_are_forgotten_when_nothing_is_left_of_them,
