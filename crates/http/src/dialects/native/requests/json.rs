@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn a_name_stands_once_in_each_object() {
         let whole = r#"{"a":[1,-2,1.5,null,true,"x",{"b":{}}],"b":"\u0061"}"#;
-        let wanted: Value = serde_json::from_str(&whole).unwrap();
+        let wanted: Value = serde_json::from_str(whole).unwrap();
         assert_eq!(json_object(whole.as_bytes()).ok().map(Value::Object), Some(wanted));
         for (body, names) in [
             (r#"{"from":"1","to":"2","from":"1"}"#, vec!["from"]),
