@@ -11,7 +11,11 @@ use tollbook_model::ports::{CallAnswer, CallMethod, Callbacks, OutgoingCall};
 
 fn callbacks() -> EgressCallbacks {
     let allow = vec!["127.0.0.1".parse().unwrap()];
-    EgressCallbacks::new(EgressClient::new(EgressPolicy { allow, allow_http: true, ..EgressPolicy::default() }))
+    EgressCallbacks::new(EgressClient::new(EgressPolicy {
+        allow,
+        allow_http: true,
+        ..EgressPolicy::default()
+    }))
 }
 
 fn post(url: String) -> OutgoingCall {

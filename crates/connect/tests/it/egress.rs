@@ -12,7 +12,11 @@ use tollbook_connect::egress::{EgressClient, EgressPolicy, Resolver};
 use tollbook_kit::fault::{Code, Fault};
 
 fn policy(allow: &[&str]) -> EgressPolicy {
-    EgressPolicy { allow: allow.iter().map(|text| text.parse().unwrap()).collect(), allow_http: true, ..EgressPolicy::default() }
+    EgressPolicy {
+        allow: allow.iter().map(|text| text.parse().unwrap()).collect(),
+        allow_http: true,
+        ..EgressPolicy::default()
+    }
 }
 
 fn client(allow: &[&str]) -> EgressClient {

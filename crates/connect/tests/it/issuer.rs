@@ -119,7 +119,11 @@ impl Issuer {
             issuer: server.url("/realms/ocp"),
             audience: audience.iter().map(|name| (*name).to_owned()).collect(),
         };
-        let policy = EgressPolicy { allow: vec!["127.0.0.1".parse().unwrap()], allow_http: true, ..EgressPolicy::default() };
+        let policy = EgressPolicy {
+            allow: vec!["127.0.0.1".parse().unwrap()],
+            allow_http: true,
+            ..EgressPolicy::default()
+        };
         let verifier = OpenIdIssuer::new(config, EgressClient::new(policy), clock.clone()).unwrap();
         Self { server: Arc::new(server), published, clock, verifier: Arc::new(verifier) }
     }
