@@ -269,6 +269,11 @@ mod tests {
                 vec!["from must not be in the future".into(), "to must not be in the future".into()],
             ),
             (
+                json!("0000-01-01 00:00:00"),
+                json!("9999-12-31 23:59:59"),
+                vec![format!("from {old}"), "to must not be in the future".into()],
+            ),
+            (
                 json!("2026-03-01 00:00:00"),
                 json!("2026-03-01T00:00:00.5Z"),
                 vec!["from must be earlier than to".into()],

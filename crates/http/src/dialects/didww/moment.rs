@@ -2,7 +2,11 @@
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp};
+use jiff::{SignedDuration, Span, Timestamp};
+
+/// Where seconds are counted from. Counted by the calendar, as a [`Timestamp`] ends a day before it: clients write
+/// `9999-12-31 23:59:59` for ever.
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// Length of `YYYY-MM-DD HH:MM:SS`.
 const WHOLE_SECONDS: usize = 19;
@@ -40,8 +44,8 @@ impl Moment {
 
     /// As exports show it: `YYYY-MM-DD HH:MM:SS` in UTC, without a fraction. None outside of the calendar.
     pub(super) fn shown(self) -> Option<String> {
-        let timestamp = Timestamp::from_second(self.second).ok()?;
-        Some(timestamp.strftime("%Y-%m-%d %H:%M:%S").to_string())
+        let civil = EPOCH.checked_add(SignedDuration::from_secs(self.second)).ok()?;
+        Some(civil.strftime("%Y-%m-%d %H:%M:%S").to_string())
     }
 }
 
@@ -64,8 +68,7 @@ fn utc_second(text: &str) -> Option<i64> {
     let year = i16::try_from(digits(&text[..4])?).ok()?;
     let date = Date::new(year, two(5)?, two(8)?).ok()?;
     let time = Time::new(two(11)?, two(14)?, two(17)?, 0).ok()?;
-    let zoned = DateTime::from_parts(date, time).to_zoned(TimeZone::UTC).ok()?;
-    Some(zoned.timestamp().as_second())
+    Some(DateTime::from_parts(date, time).duration_since(EPOCH).as_secs())
 }
 
 /// What stands behind the seconds, as digits of a fraction and a zone.
@@ -127,9 +130,21 @@ mod tests {
             ("2026-03-01T23:59:59.123456789012-00:30", "2026-03-02 00:29:59"),
             ("2026-03-01T23:59:59,5", "2026-03-01 23:59:59"),
             ("2024-02-29 12:00:00", "2024-02-29 12:00:00"),
+            ("1969-12-31T23:59:59.5Z", "1969-12-31 23:59:59"),
+            ("0000-01-01 00:00:00", "0000-01-01 00:00:00"),
+            ("9999-12-31T23:59:59Z", "9999-12-31 23:59:59"),
         ] {
             assert_eq!(shown(text).as_deref(), Some(wanted), "{text}");
         }
+    }
+
+    #[test]
+    fn the_last_moments_of_the_calendar_are_moments() {
+        let last = Moment::parse("9999-12-31 23:59:59").unwrap();
+        assert!(last > Moment::of_ms(i64::from(u32::MAX) * 1000));
+        let behind = Moment::parse("9999-12-31T23:59:59-12:00").unwrap();
+        assert!(behind > last);
+        assert_eq!(behind.shown(), None);
     }
 
     #[test]
