@@ -57,8 +57,9 @@ async fn who_reads_one_job_over_and_over_waits_in_the_end() {
     let (file, manifest) = (target(&job["download_url"]), target(&job["manifest_url"]));
     let other = target(&ready_job(&service).await["download_url"]);
     let before = service.world.audit("default").len();
-    for _ in 0..20 {
-        let many = (0..100).map(|_| get(&service, &file, "Range: bytes=0-0"));
+    // Few at once: whoever is slow with his request on a busy machine is cut off.
+    for _ in 0..400 {
+        let many = (0..5).map(|_| get(&service, &file, "Range: bytes=0-0"));
         assert!(join_all(many).await.iter().all(|answer| answer.status == 206));
     }
     for link in [&file, &manifest] {
@@ -71,12 +72,10 @@ async fn who_reads_one_job_over_and_over_waits_in_the_end() {
     assert_eq!(head.status, 200, "no download");
     assert_eq!(get(&service, &other, "").await.status, 200, "of another job");
     service.world.clock.advance(Duration::from_secs(1));
-    let next: Vec<u16> = join_all((0..21).map(|_| get(&service, &file, "")))
-        .await
-        .iter()
-        .map(|answer| answer.status)
-        .collect();
-    assert_eq!(next.iter().filter(|status| **status == 200).count(), 20);
+    for at in 0..21 {
+        let status = get(&service, &file, "").await.status;
+        assert_eq!(status, if at < 20 { 200 } else { 429 }, "{at}");
+    }
 }
 
 #[tokio::test]
