@@ -104,6 +104,8 @@ pub(crate) enum ConfigCommand {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
+    use tollbook_kit::secret::Secret;
     use clap::CommandFactory;
 
     #[test]
