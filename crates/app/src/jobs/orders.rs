@@ -9,10 +9,12 @@ use tollbook_kit::fault::{Code, Detail, Fault};
 use tollbook_kit::secret::Secret;
 use tollbook_model::access::Caller;
 use tollbook_model::audit::{AuditObject, Outcome};
+use tollbook_model::export::ExportQuery;
 use tollbook_model::export_job::{
     ExportJob, FileKeeping, JobContacts, JobOrder, JobOwner, JobProgress, JobState, REFERENCE_CHARACTERS,
 };
 use tollbook_model::ports::{IdempotencyKey, Ordered};
+use tollbook_model::tenant::Tenant;
 use uuid::Uuid;
 
 /// When asking again makes sense while too many jobs wait.
@@ -84,7 +86,7 @@ impl Jobs {
         all_right(faults)?;
         self.notices.require_room(&tenant.name, &new.contacts).await?;
         let (id, query) = (self.ids.next_id(), new.order.query.clone());
-        let rows_estimated = self.desk.estimate(&tenant, query, id).await?.rows;
+        let rows_estimated = self.rows_estimated(&tenant, query, id).await?;
         let job = self.queued(caller, new, id, rows_estimated);
         let object = Some(AuditObject::new("export_job", id));
         let entry = caller.entry(job.created_at_ms, "export.create", object, Outcome::Success);
@@ -125,6 +127,20 @@ impl Jobs {
     /// What is wrong with a caller's own name for a job; for the same dialects.
     pub fn reference_fault(&self, reference: &str) -> Option<Detail> {
         reference_fault(reference)
+    }
+
+    /// About how many rows the job will have. That is no reason to refuse it: storage that fails now may be read later, by
+    /// one of the job's attempts, and if not, whoever is to be told is told.
+    async fn rows_estimated(&self, tenant: &Tenant, query: ExportQuery, job: Uuid) -> Result<u64, Fault> {
+        match self.desk.estimate(tenant, query, job).await {
+            Ok(estimate) => Ok(estimate.rows),
+            Err(fault) if matches!(fault.code(), Code::Internal | Code::Unavailable) => {
+                let fault = fault.log_text();
+                tracing::warn!(%job, fault, "the rows of a new export cannot be estimated; it is queued all the same");
+                Ok(0)
+            }
+            Err(fault) => Err(fault),
+        }
     }
 
     fn queued(&self, caller: &Caller, new: NewJob, id: Uuid, rows_estimated: u64) -> ExportJob {

@@ -97,6 +97,15 @@ async fn an_order_is_a_queued_job_and_an_entry() {
 }
 
 #[tokio::test]
+async fn storage_that_fails_refuses_no_order() {
+    let app = World::new().app().await;
+    let filter = Filter { field: FilterField::Trunk, values: vec!["unreadable".into()] };
+    let ordered = app.jobs.order(&caller(Role::Analyst), order_of(query(Dataset::Cdr, vec![filter]))).await;
+    let job = ordered.unwrap().view.job;
+    assert_eq!((job.state, job.progress.rows_estimated), (JobState::Queued, 0));
+}
+
+#[tokio::test]
 async fn orders_are_refused_for_rights_contacts_quota_and_time() {
     let world = World::new();
     let app = world.app().await;

@@ -204,6 +204,9 @@ impl DataPlane for Plane {
         if request.selection.filters.iter().any(|filter| filter.values == ["endless"]) {
             return std::future::pending().await;
         }
+        if request.selection.filters.iter().any(|filter| filter.values == ["unreadable"]) {
+            return Err(Fault::internal("a file of the lake cannot be read"));
+        }
         let large = !request.selection.filters.is_empty();
         let rows = self.0.estimated_rows.load(Ordering::SeqCst);
         Ok(Estimate { rows, bytes: if large { 10_000_000 } else { 9_999_999 } })
