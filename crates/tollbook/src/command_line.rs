@@ -104,9 +104,9 @@ pub(crate) enum ConfigCommand {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
     use std::path::Path;
     use tollbook_kit::secret::Secret;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
