@@ -3,6 +3,7 @@
 use crate::body::BodyMemory;
 use crate::config::HttpConfig;
 use crate::limits::Limits;
+use crate::turns::OrderTurns;
 use http::header::HOST;
 use http::request::Parts;
 use http::uri::Authority;
@@ -21,6 +22,7 @@ pub struct Api {
     pub(crate) stop: StopToken,
     pub(crate) body_memory: BodyMemory,
     pub(crate) limits: Limits,
+    pub(crate) didww_turns: OrderTurns,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) client_credentials: bool,
     public_url: String,
@@ -38,6 +40,7 @@ impl Api {
             stop,
             body_memory: BodyMemory::default(),
             limits,
+            didww_turns: OrderTurns::default(),
             trusted_proxies: config.trusted_proxies.clone(),
             client_credentials: config.client_credentials,
             public_url: config.public_url.trim_end_matches('/').to_owned(),

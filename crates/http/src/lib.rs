@@ -26,6 +26,7 @@ mod router;
 mod server;
 mod standard_webhooks;
 pub mod tls;
+mod turns;
 
 pub use api::Api;
 pub use config::{ConnectionLimits, HttpConfig, RateConfig};

@@ -66,6 +66,7 @@ pub(super) async fn create(api: &Api, visitor: &Visitor, parts: &Parts, body: Bo
     let mut attributes = Attributes::read(&given, visitor.version, api.clock.now_ms());
     let contacts = contacts(api, visitor, &mut attributes).await?;
     errors::all_right(&attributes.broken)?;
+    let _turn = api.didww_turns.next(&visitor.caller.tenant).await;
     refuse_too_many(api, visitor).await?;
     let new = new_job(visitor, attributes, contacts)?;
     let ordered = api.app.jobs.order(&visitor.caller, new).await.map_err(not_ordered)?;
