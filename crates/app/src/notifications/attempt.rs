@@ -2,7 +2,6 @@
 //!
 //! When an attempt is made is the dispatcher's business. The log names jobs, never addresses.
 
-use super::contacts::authority;
 use super::content::Content;
 use super::form::{CallbackDraft, CallbackForm};
 use super::mail;
@@ -22,6 +21,9 @@ use uuid::Uuid;
 /// Time to connect to a receiver.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const NO_MAIL_SERVER: &str = "no mail server is set";
+
+/// The receiver of what cannot be read: no host is called so.
+const NOBODY: &str = "?";
 
 /// A notice that is to be told now.
 pub(super) struct Attempt {
@@ -73,16 +75,14 @@ impl Attempt {
         &self.stored.notification.tenant
     }
 
-    /// Whom it goes to, as far as it matters for who holds up whom: host and port of a call; all mail goes to one server.
+    /// Whom it goes to; see [`Content::receiver`]. What cannot be read goes to nobody and waits for nobody.
     pub(super) fn receiver(&self) -> String {
-        match &self.content {
-            Ok(Content::Callback { draft, .. }) => {
-                let authority = authority(&draft.url);
-                let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-                host.to_ascii_lowercase()
-            }
-            Ok(Content::Mail(_)) | Err(_) => String::new(),
-        }
+        self.content.as_ref().map_or_else(|_| NOBODY.to_owned(), Content::receiver)
+    }
+
+    /// The key under which its receiver is kept; see [`Content::receiver_key`].
+    pub(super) fn receiver_key(&self) -> u64 {
+        self.stored.notification.receiver
     }
 
     /// Makes it. A panic is a failure like others.

@@ -13,13 +13,15 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tollbook_kit::fault::Fault;
 use tollbook_kit::supervise::StopToken;
-use tollbook_model::ports::Notifications;
+use tollbook_model::ports::{LeftOut, Notifications};
 use tollbook_model::tenant::TenantName;
 use uuid::Uuid;
 
 /// Notices that are read at once.
 const PAGE: usize = 64;
-/// Once so many of a tenant's notices found no room, the others of his are left for the next look.
+/// The key of receivers of notices that an older version kept: one key for them all.
+const UNKNOWN: u64 = 0;
+/// Once so many of a tenant's notices to unknown receivers found no room, the others of these are left for the next look.
 const PASSED_OVER: usize = 128;
 /// Longest wait until the outbox is looked at again: a clock may have been set, or a bell lost.
 const LOOKS_EVERY: Duration = Duration::from_secs(30);
@@ -101,16 +103,16 @@ impl Dispatcher {
     }
 }
 
-/// Those that are due and find room, which they take. A tenant of whom many wait for receivers that hang does not hide
-/// those of others, which came later.
+/// Those that are due and find room, which they take. However many wait for a receiver that hangs, they hide neither those
+/// of the tenant to others nor those of other tenants, which came later.
 async fn due_with_room(
     outbox: &dyn Notifications,
     now_ms: i64,
     lanes: &mut Lanes,
 ) -> Result<Vec<Attempt>, Fault> {
     let mut seen: Vec<Uuid> = lanes.notices().collect();
-    let (mut begun, mut left_out) = (Vec::new(), Vec::new());
-    let mut passed_over = HashMap::<TenantName, usize>::new();
+    let (mut begun, mut left_out) = (Vec::new(), LeftOut::default());
+    let mut unknown = HashMap::new();
     while lanes.has_room() {
         let page = outbox.due_beside(now_ms, &seen, &left_out, PAGE).await?;
         let is_last = page.len() < PAGE;
@@ -120,17 +122,41 @@ async fn due_with_room(
                 begun.push(attempt);
                 continue;
             }
-            let of_tenant = passed_over.entry(attempt.tenant().clone()).or_default();
-            *of_tenant += 1;
-            if *of_tenant == PASSED_OVER {
-                left_out.push(attempt.tenant().clone());
-            }
+            pass_over(&attempt, lanes, &mut unknown, &mut left_out);
         }
         if is_last {
             break;
         }
     }
     Ok(begun)
+}
+
+/// Leaves out, for the rest of this look, what finds no room as this attempt found none; `unknown` counts those of each
+/// tenant whose receivers are unknown.
+fn pass_over(
+    attempt: &Attempt,
+    lanes: &Lanes,
+    unknown: &mut HashMap<TenantName, usize>,
+    left_out: &mut LeftOut,
+) {
+    let (tenant, receiver) = (attempt.tenant(), attempt.receiver_key());
+    if !lanes.has_room_for(tenant) {
+        if !left_out.tenants.contains(tenant) {
+            left_out.tenants.push(tenant.clone());
+        }
+        return;
+    }
+    if receiver == UNKNOWN {
+        let count = unknown.entry(tenant.clone()).or_default();
+        *count += 1;
+        if *count < PASSED_OVER {
+            return;
+        }
+    }
+    let pair = (tenant.clone(), receiver);
+    if !left_out.receivers.contains(&pair) {
+        left_out.receivers.push(pair);
+    }
 }
 
 #[cfg(test)]
@@ -141,7 +167,8 @@ mod tests {
     use super::*;
     use async_trait::async_trait;
     use tollbook_kit::retry::Pending;
-    use tollbook_model::ports::{CallMethod, NewNotification, StoredNotification};
+    use tollbook_kit::secret::Secret;
+    use tollbook_model::ports::{CallMethod, Mail, NewNotification, StoredNotification};
 
     /// Notices that are due, oldest first.
     struct Outbox(Vec<NewNotification>);
@@ -152,10 +179,10 @@ mod tests {
             &self,
             _: i64,
             except: &[Uuid],
-            tenants: &[TenantName],
+            left_out: &LeftOut,
             limit: usize,
         ) -> Result<Vec<StoredNotification>, Fault> {
-            let due = self.0.iter().filter(|n| !except.contains(&n.id) && !tenants.contains(&n.tenant));
+            let due = self.0.iter().filter(|n| !except.contains(&n.id) && !left_out.holds(n));
             let stored =
                 |n: &NewNotification| StoredNotification { notification: n.clone(), failed: 0, rests: None };
             Ok(due.take(limit).map(stored).collect())
@@ -183,13 +210,61 @@ mod tests {
             id: number.to_string(),
             note: None,
         };
+        notice(number, tenant, &Content::Callback { dialect: "native".into(), draft })
+    }
+
+    fn mail(number: u128, tenant: &str) -> NewNotification {
+        let mail = Mail {
+            id: number.to_string(),
+            to: "eve@ops.example".into(),
+            subject: String::new(),
+            text: String::new(),
+        };
+        notice(number, tenant, &Content::Mail(mail))
+    }
+
+    fn notice(number: u128, tenant: &str, content: &Content) -> NewNotification {
+        let tenant = TenantName::parse(tenant).unwrap();
         NewNotification {
             id: Uuid::from_u128(number),
-            tenant: TenantName::parse(tenant).unwrap(),
+            receiver: content.receiver_key(&tenant),
+            tenant,
             job: Uuid::nil(),
-            content: Content::Callback { dialect: "native".into(), draft }.to_text().unwrap(),
+            content: content.to_text().unwrap(),
             created_at_ms: 0,
         }
+    }
+
+    /// Which of these are begun at one look, by number.
+    async fn begun(outbox: Vec<NewNotification>) -> Vec<u128> {
+        let begun = due_with_room(&Outbox(outbox), 0, &mut Lanes::default()).await.unwrap();
+        begun.iter().map(|attempt| attempt.notice().as_u128()).collect()
+    }
+
+    #[tokio::test]
+    async fn however_many_wait_for_a_receiver_that_hangs_the_others_of_the_tenant_are_told() {
+        let hanging = (0..1_500).map(|n| call(n, "acme", "hangs.example"));
+        let later = [call(2_000, "acme", "answers.example"), mail(2_001, "acme")];
+        let expected = [0, 1, 2, 3, 2_000, 2_001];
+        assert_eq!(begun(hanging.clone().chain(later.clone()).collect()).await, expected);
+        let of_older_version = hanging.map(|notice| NewNotification { receiver: UNKNOWN, ..notice });
+        assert_eq!(begun(of_older_version.chain(later).collect()).await, expected);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_does_not_wait_for_the_mail_server() {
+        let unreadable =
+            NewNotification { content: Secret::new(String::new()), ..call(10, "acme", "answers.example") };
+        let outbox = (0..9).map(|n| mail(n, "acme")).chain([unreadable, call(11, "acme", "answers.example")]);
+        assert_eq!(begun(outbox.collect()).await, [0, 1, 2, 3, 10, 11]);
+    }
+
+    #[tokio::test]
+    async fn a_few_of_an_older_version_hide_none_of_their_own() {
+        let hanging = (0..100).map(|n| call(n, "acme", "hangs.example"));
+        let kept = hanging.chain([call(100, "acme", "answers.example")]);
+        let kept = kept.map(|notice| NewNotification { receiver: UNKNOWN, ..notice });
+        assert_eq!(begun(kept.collect()).await, [0, 1, 2, 3, 100]);
     }
 
     #[tokio::test]

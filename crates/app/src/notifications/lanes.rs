@@ -33,16 +33,20 @@ impl Lanes {
         self.under_way.len() < MOST
     }
 
+    /// Is there room for any more of a tenant?
+    pub(super) fn has_room_for(&self, tenant: &TenantName) -> bool {
+        self.under_way.values().filter(|lane| lane.tenant == *tenant).count() < MOST_OF_TENANT
+    }
+
     /// Takes room for the attempt of a notice; false when there is none for it now.
     pub(super) fn enter(&mut self, notice: Uuid, tenant: &TenantName, receiver: &str) -> bool {
         let of = |wanted: fn(&Lane, &TenantName, &str) -> bool| {
             self.under_way.values().filter(|lane| wanted(lane, tenant, receiver)).count()
         };
-        let of_tenant = of(|lane, tenant, _| lane.tenant == *tenant);
         let of_receiver = of(|lane, tenant, receiver| lane.tenant == *tenant && lane.receiver == receiver);
         let to_receiver = of(|lane, _, receiver| lane.receiver == receiver);
         let fits = self.has_room()
-            && of_tenant < MOST_OF_TENANT
+            && self.has_room_for(tenant)
             && of_receiver < MOST_OF_RECEIVER
             && to_receiver < MOST_TO_RECEIVER;
         if fits {
@@ -82,7 +86,9 @@ mod tests {
         let mut lanes = Lanes::default();
         let (acme, other) = (tenant("acme"), tenant("other"));
         assert_eq!(entered(&mut lanes, &acme, |_| "hangs".into(), 0), 4);
+        assert!(lanes.has_room_for(&acme), "one receiver does not take all of it");
         assert_eq!(entered(&mut lanes, &acme, |n| format!("host-{n}"), 1_000), 4);
+        assert!(!lanes.has_room_for(&acme) && lanes.has_room_for(&other));
         assert_eq!(entered(&mut lanes, &acme, |n| format!("more-{n}"), 2_000), 0);
         assert_eq!(
             entered(&mut lanes, &other, |_| "hangs".into(), 3_000),

@@ -130,6 +130,7 @@ impl Notices {
             id: self.ids.next_id(),
             tenant: notice.job.tenant.clone(),
             job: notice.job.id,
+            receiver: content.receiver_key(&notice.job.tenant),
             content: content.to_text()?,
             created_at_ms: notice.at_ms,
         })

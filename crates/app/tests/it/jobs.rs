@@ -160,6 +160,7 @@ async fn who_tells_too_much_that_nobody_hears_orders_without_contacts() {
         id: Uuid::nil(),
         tenant: name(tenant),
         job,
+        receiver: 0,
         content: Secret::new(String::new()),
         created_at_ms: NOW_MS,
     };

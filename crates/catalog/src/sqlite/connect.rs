@@ -33,7 +33,7 @@ const LOG_BYTES_KEPT: &str = "67108864";
 const ROWS_AHEAD: usize = 1024;
 
 /// The steps that lead from an empty file to today's tables. A step that was released is never changed.
-const STEPS: [(i64, &str, &str); 8] = [
+const STEPS: [(i64, &str, &str); 9] = [
     (1, "journal and manifest", include_str!("../../migrations/sqlite/0001_journal_and_manifest.sql")),
     (
         2,
@@ -50,6 +50,7 @@ const STEPS: [(i64, &str, &str); 8] = [
     (6, "API versions of tokens", include_str!("../../migrations/sqlite/0006_api_versions.sql")),
     (7, "keys of callbacks", include_str!("../../migrations/sqlite/0007_callback_keys.sql")),
     (8, "attempts that go on", include_str!("../../migrations/sqlite/0008_attempts_that_go_on.sql")),
+    (9, "receivers of notices", include_str!("../../migrations/sqlite/0009_receivers_of_notices.sql")),
 ];
 
 /// Creates the file, and the folder it lies in, for this user alone unless they exist; both entries are fsynced.

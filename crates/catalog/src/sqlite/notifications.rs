@@ -2,11 +2,12 @@
 
 use super::{SqliteCatalog, read_failed, sealing, stored};
 use async_trait::async_trait;
+use serde_json::json;
 use sqlx::SqliteConnection;
 use tollbook_kit::fault::Fault;
 use tollbook_kit::retry::Pending;
 use tollbook_kit::secret::{Sealer, Secret};
-use tollbook_model::ports::{NewNotification, Notifications, StoredNotification};
+use tollbook_model::ports::{LeftOut, NewNotification, Notifications, StoredNotification};
 use tollbook_model::tenant::TenantName;
 use uuid::Uuid;
 
@@ -16,12 +17,12 @@ impl Notifications for SqliteCatalog {
         &self,
         now_ms: i64,
         except: &[Uuid],
-        tenants: &[TenantName],
+        left_out: &LeftOut,
         limit: usize,
     ) -> Result<Vec<StoredNotification>, Fault> {
         let doing = "listing notices that are to be told";
         let mut transaction = self.begin_read(doing).await?;
-        select_due(&mut transaction, &self.sealer, now_ms, except, tenants, limit)
+        select_due(&mut transaction, &self.sealer, now_ms, except, left_out, limit)
             .await
             .map_err(|error| read_failed(doing, error))
     }
@@ -73,12 +74,13 @@ pub(super) async fn insert(
     for notice in notices {
         let place = sealing::notification_place(&notice.id);
         sqlx::query(
-            "INSERT INTO notifications (id, tenant, job, sealed_content, created_at_ms, due_at_ms) \
-             VALUES ($1, $2, $3, $4, $5, $5)",
+            "INSERT INTO notifications (id, tenant, job, receiver, sealed_content, created_at_ms, due_at_ms) \
+             VALUES ($1, $2, $3, $4, $5, $6, $6)",
         )
         .bind(stored::id_column(&notice.id))
         .bind(notice.tenant.as_str())
         .bind(stored::id_column(&notice.job))
+        .bind(notice.receiver.cast_signed())
         .bind(sealer.seal(&place, notice.content.reveal().as_bytes()))
         .bind(notice.created_at_ms)
         .execute(&mut *connection)
@@ -87,25 +89,32 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Which are due is told by the index alone; see [`Pending::is_over`] for a clock that was set back.
+/// Ids of those that are due and not left out.
+const DUE: &str = "\
+SELECT id FROM notifications WHERE (due_at_ms <= $1 OR rest_since_ms IS NULL OR rest_since_ms > $1) \
+AND ($2 = '[]' OR tenant NOT IN (SELECT value FROM json_each($2))) \
+AND ($3 = '[]' OR (tenant, receiver) NOT IN (SELECT value ->> 0, value ->> 1 FROM json_each($3))) \
+ORDER BY due_at_ms, id LIMIT $4";
+
+/// Which are due and not left out is told by the index alone; see [`Pending::is_over`] for a clock that was set back.
 async fn select_due(
     connection: &mut SqliteConnection,
     sealer: &Sealer,
     now_ms: i64,
     except: &[Uuid],
-    tenants: &[TenantName],
+    left_out: &LeftOut,
     limit: usize,
 ) -> Result<Vec<StoredNotification>, sqlx::Error> {
-    let tenants = serde_json::Value::from_iter(tenants.iter().map(TenantName::as_str)).to_string();
-    let ids: Vec<Vec<u8>> = sqlx::query_scalar(
-        "SELECT id FROM notifications WHERE (due_at_ms <= $1 OR rest_since_ms IS NULL OR rest_since_ms > $1) \
-         AND ($2 = '[]' OR tenant NOT IN (SELECT value FROM json_each($2))) ORDER BY due_at_ms, id LIMIT $3",
-    )
-    .bind(now_ms)
-    .bind(tenants)
-    .bind(i64::try_from(limit.saturating_add(except.len())).unwrap_or(i64::MAX))
-    .fetch_all(&mut *connection)
-    .await?;
+    let tenants = serde_json::Value::from_iter(left_out.tenants.iter().map(TenantName::as_str));
+    let pair = |(tenant, receiver): &(TenantName, u64)| json!([tenant.as_str(), receiver.cast_signed()]);
+    let receivers = serde_json::Value::from_iter(left_out.receivers.iter().map(pair));
+    let ids: Vec<Vec<u8>> = sqlx::query_scalar(DUE)
+        .bind(now_ms)
+        .bind(tenants.to_string())
+        .bind(receivers.to_string())
+        .bind(i64::try_from(limit.saturating_add(except.len())).unwrap_or(i64::MAX))
+        .fetch_all(&mut *connection)
+        .await?;
     let mut due = Vec::new();
     for id in ids {
         let id = stored::id(&id)?;
@@ -130,18 +139,19 @@ async fn select(
     id: Uuid,
 ) -> Result<StoredNotification, sqlx::Error> {
     let row: NotificationRow = sqlx::query_as(
-        "SELECT tenant, job, sealed_content, created_at_ms, failed, rest_since_ms, rest_wait_ms \
+        "SELECT tenant, job, receiver, sealed_content, created_at_ms, failed, rest_since_ms, rest_wait_ms \
          FROM notifications WHERE id = $1",
     )
     .bind(stored::id_column(&id))
     .fetch_one(connection)
     .await?;
-    let (tenant, job, sealed, created_at_ms, failed, rest_since_ms, rest_wait_ms) = row;
+    let (tenant, job, receiver, sealed, created_at_ms, failed, rest_since_ms, rest_wait_ms) = row;
     Ok(StoredNotification {
         notification: NewNotification {
             id,
             tenant: stored::tenant(&tenant)?,
             job: stored::id(&job)?,
+            receiver: receiver.cast_unsigned(),
             content: Secret::new(content(sealer, &id, &sealed)),
             created_at_ms,
         },
@@ -150,7 +160,7 @@ async fn select(
     })
 }
 
-type NotificationRow = (String, Vec<u8>, Vec<u8>, i64, i64, Option<i64>, Option<i64>);
+type NotificationRow = (String, Vec<u8>, i64, Vec<u8>, i64, i64, Option<i64>, Option<i64>);
 
 /// False when there is none.
 async fn delete(connection: &mut SqliteConnection, id: &Uuid) -> Result<bool, sqlx::Error> {
@@ -179,4 +189,31 @@ async fn update(
     .execute(connection)
     .await?;
     Ok(updated.rows_affected() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::ConnectOptions;
+
+    #[tokio::test]
+    async fn what_is_due_and_not_left_out_is_told_by_the_index_alone() {
+        let mut connection = sqlx::sqlite::SqliteConnectOptions::new().connect().await.unwrap();
+        for step in [
+            include_str!("../../migrations/sqlite/0005_export_jobs.sql"),
+            include_str!("../../migrations/sqlite/0008_attempts_that_go_on.sql"),
+            include_str!("../../migrations/sqlite/0009_receivers_of_notices.sql"),
+        ] {
+            sqlx::raw_sql(step).execute(&mut connection).await.unwrap();
+        }
+        let plan: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {DUE}")))
+                .fetch_all(&mut connection)
+                .await
+                .unwrap();
+        let plan: Vec<String> = plan.into_iter().map(|(.., step)| step).collect();
+        let plan = plan.join("\n");
+        assert!(plan.contains("SCAN notifications USING COVERING INDEX notifications_by_due"), "{plan}");
+        assert!(!plan.contains("CORRELATED"), "what is left out is read once: {plan}");
+    }
 }

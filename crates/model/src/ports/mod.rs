@@ -37,7 +37,7 @@ pub use manifest::{
     DoomedObject, Manifest, ManifestBatch, ManifestPart, NewPart, Replacement, Rollup, RowGroup, Snapshot,
     SnapshotScope,
 };
-pub use notifications::{NewNotification, Notifications, StoredNotification};
+pub use notifications::{LeftOut, NewNotification, Notifications, StoredNotification};
 pub use sessions::Sessions;
 pub use signing_keys::{KeyPurpose, SigningKeys, StoredSigningKey};
 pub use sources::Sources;

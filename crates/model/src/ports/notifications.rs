@@ -18,6 +18,9 @@ pub struct NewNotification {
     pub tenant: TenantName,
     /// The job.
     pub job: Uuid,
+    /// A short key of whom it goes to, which `app` makes: notices of a tenant with the same key have the same receiver. It
+    /// names nobody. Zero for notices that were kept before there were such keys: their receivers may differ.
+    pub receiver: u64,
     /// What is sent and where to; only `app` understands it. Holds addresses, so it is sealed at rest. Empty when it cannot
     /// be opened any more: then it can only be refused.
     pub content: Secret<String>,
@@ -36,6 +39,24 @@ pub struct StoredNotification {
     pub rests: Option<Pending>,
 }
 
+/// Whose notices a look for due ones leaves out.
+#[derive(Debug, Clone, Default)]
+pub struct LeftOut {
+    /// All notices of these tenants.
+    pub tenants: Vec<TenantName>,
+    /// Those of a tenant to one receiver; see [`NewNotification::receiver`].
+    pub receivers: Vec<(TenantName, u64)>,
+}
+
+impl LeftOut {
+    /// Is this notice left out?
+    pub fn holds(&self, notice: &NewNotification) -> bool {
+        let to_receiver =
+            |(tenant, receiver): &(TenantName, u64)| *receiver == notice.receiver && *tenant == notice.tenant;
+        self.tenants.contains(&notice.tenant) || self.receivers.iter().any(to_receiver)
+    }
+}
+
 /// Notices in the control database.
 #[async_trait]
 pub trait Notifications: Send + Sync {
@@ -50,10 +71,10 @@ pub trait Notifications: Send + Sync {
         except: &[Uuid],
         limit: usize,
     ) -> Result<Vec<StoredNotification>, Fault> {
-        self.due_beside(now_ms, except, &[], limit).await
+        self.due_beside(now_ms, except, &LeftOut::default(), limit).await
     }
 
-    /// The same, without those of some tenants: however many of theirs wait, those of others are found.
+    /// The same, without those that are left out: however many of them wait, the others are found.
     ///
     /// # Errors
     /// `unavailable` or `internal`.
@@ -61,7 +82,7 @@ pub trait Notifications: Send + Sync {
         &self,
         now_ms: i64,
         except: &[Uuid],
-        tenants: &[TenantName],
+        left_out: &LeftOut,
         limit: usize,
     ) -> Result<Vec<StoredNotification>, Fault>;
 

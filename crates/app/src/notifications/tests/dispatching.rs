@@ -41,6 +41,23 @@ async fn who_hangs_holds_up_nobody_else() {
 }
 
 #[tokio::test]
+async fn who_hangs_holds_up_none_of_the_same_tenant_however_many_wait_for_him() {
+    let (outside, supervisor) = (Outside::new(), Supervisor::new());
+    let notices = outside.notices();
+    for _ in 0..1_500 {
+        outside.keep(&calling("hangs.example"), JobEvent::Ready);
+    }
+    outside.keep(&calling("late.example"), JobEvent::Ready);
+    outside.keep(&mailing(&["eve@ops.example"]), JobEvent::Ready);
+    notices.start(&supervisor);
+    until("the call of another receiver", || calls_of(&outside, "late.example") == 1).await;
+    until("the mail", || outside.mails.lock().unwrap().len() == 1).await;
+    until("the end of both", || outside.outbox.lock().unwrap().len() == 1_500).await;
+    assert_eq!(calls_of(&outside, "hangs.example"), 4, "so many at once");
+    assert!(supervisor.stop(PATIENCE).await.is_empty());
+}
+
+#[tokio::test]
 async fn what_rests_is_told_in_time_and_what_was_told_is_not_told_again() {
     let (outside, supervisor) = (Outside::new(), Supervisor::new());
     let notices = outside.notices();

@@ -155,13 +155,13 @@ impl Notifications for Outside {
         &self,
         now_ms: i64,
         except: &[Uuid],
-        tenants: &[TenantName],
+        left_out: &LeftOut,
         limit: usize,
     ) -> Result<Vec<StoredNotification>, Fault> {
         let outbox = self.outbox.lock().unwrap();
         let due = outbox.iter().filter(|stored| {
             !except.contains(&stored.notification.id)
-                && !tenants.contains(&stored.notification.tenant)
+                && !left_out.holds(&stored.notification)
                 && stored.rests.is_none_or(|rests| rests.is_over(now_ms))
         });
         Ok(due.take(limit).cloned().collect())

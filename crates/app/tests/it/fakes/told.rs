@@ -17,7 +17,7 @@ impl Notifications for World {
         &self,
         _: i64,
         _: &[Uuid],
-        _: &[TenantName],
+        _: &LeftOut,
         _: usize,
     ) -> Result<Vec<StoredNotification>, Fault> {
         Ok(Vec::new())

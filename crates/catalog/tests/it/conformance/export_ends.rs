@@ -16,6 +16,7 @@ pub(crate) fn notice(number: u128, job: u128, owner: &str) -> NewNotification {
         id: id(number),
         tenant: tenant(owner),
         job: id(job),
+        receiver: u64::MAX,
         content: Secret::new(format!("planted-notice-{number}")),
         created_at_ms: NOW_MS,
     }

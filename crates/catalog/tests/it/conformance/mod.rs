@@ -133,7 +133,8 @@ macro_rules! conformance {
             everything_of_a_tenant_ends, a_job_that_ended_answers_its_repeated_request,
         ]);
         conformance!(@ $fresh, notifications: [
-            notices_are_due_at_once_and_come_back_whole, a_notice_rests_after_a_failed_attempt,
+            notices_are_due_at_once_and_come_back_whole,
+            notices_to_receivers_that_are_left_out_hide_no_others, a_notice_rests_after_a_failed_attempt,
             what_was_told_is_forgotten, what_is_untold_is_counted_by_tenant,
         ]);
         conformance!(@ $fresh, audit_log: [

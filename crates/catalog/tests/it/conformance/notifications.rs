@@ -4,7 +4,7 @@ use super::export_ends::notice;
 use super::export_jobs::job;
 use super::{NOW_MS, Ports, entry, id, tenant};
 use tollbook_kit::retry::Pending;
-use tollbook_model::ports::NewNotification;
+use tollbook_model::ports::{LeftOut, NewNotification};
 use uuid::Uuid;
 
 /// One job of each tenant, cancelled with these notices.
@@ -17,6 +17,11 @@ async fn tell(ports: &Ports, number: u128, owner: &str, notices: Vec<NewNotifica
 async fn due(ports: &Ports, now_ms: i64, except: &[u128], limit: usize) -> Vec<u128> {
     let except: Vec<Uuid> = except.iter().map(|&number| id(number)).collect();
     let due = ports.notifications.due(now_ms, &except, limit).await.unwrap();
+    due.iter().map(|due| due.notification.id.as_u128()).collect()
+}
+
+async fn due_beside(ports: &Ports, left_out: &LeftOut, limit: usize) -> Vec<u128> {
+    let due = ports.notifications.due_beside(NOW_MS, &[], left_out, limit).await.unwrap();
     due.iter().map(|due| due.notification.id.as_u128()).collect()
 }
 
@@ -44,10 +49,9 @@ pub(crate) async fn notices_are_due_at_once_and_come_back_whole(ports: Ports) {
         (&["acme", "other"], &[]),
         (&["nobody"], &[13, 11, 12]),
     ] {
-        let without: Vec<_> = without.iter().map(|name| tenant(name)).collect();
-        let found = ports.notifications.due_beside(NOW_MS, &[], &without, 9).await.unwrap();
-        let found: Vec<_> = found.iter().map(|due| due.notification.id.as_u128()).collect();
-        assert_eq!(found, expected, "without {without:?}");
+        let tenants = without.iter().map(|name| tenant(name)).collect();
+        let left_out = LeftOut { tenants, ..LeftOut::default() };
+        assert_eq!(due_beside(&ports, &left_out, 9).await, expected, "without {without:?}");
     }
     assert_eq!(ports.notifications.next_due_in(0).await.unwrap(), None, "none rests");
     let first = ports.notifications.due(NOW_MS, &[], 1).await.unwrap().remove(0);
@@ -55,6 +59,31 @@ pub(crate) async fn notices_are_due_at_once_and_come_back_whole(ports: Ports) {
     assert_eq!(format!("{:?}", first.notification), format!("{expected:?}"));
     assert_eq!(first.notification.content.reveal(), expected.content.reveal());
     assert_eq!((first.failed, first.rests), (0, None));
+}
+
+pub(crate) async fn notices_to_receivers_that_are_left_out_hide_no_others(ports: Ports) {
+    ports.open_tenants().await;
+    let to = |receiver, notice| NewNotification { receiver, ..notice };
+    let many = (100..1_600).map(|number| to(u64::MAX, notice(number, 1, "acme")));
+    let few = [to(7, notice(2_000, 1, "acme")), to(0, notice(2_001, 1, "acme"))];
+    tell(&ports, 1, "acme", many.chain(few).collect()).await;
+    tell(&ports, 2, "other", vec![to(u64::MAX, notice(3_000, 2, "other"))]).await;
+    for (receivers, tenants, expected) in [
+        (&[("acme", u64::MAX)][..], &[][..], &[2_000, 2_001, 3_000][..]),
+        (&[("acme", u64::MAX), ("acme", 7)], &[], &[2_001, 3_000]),
+        (&[("acme", u64::MAX), ("acme", 0)], &[], &[2_000, 3_000]),
+        (&[("acme", u64::MAX), ("other", 7)], &[], &[2_000, 2_001, 3_000]),
+        (&[("acme", u64::MAX), ("other", u64::MAX)], &[], &[2_000, 2_001]),
+        (&[("acme", u64::MAX)], &["other"], &[2_000, 2_001]),
+        (&[("other", u64::MAX)], &["acme"], &[]),
+        (&[("acme", i64::MAX.cast_unsigned())], &["other"], &[100, 101, 102, 103]),
+    ] {
+        let left_out = LeftOut {
+            tenants: tenants.iter().map(|name| tenant(name)).collect(),
+            receivers: receivers.iter().map(|&(name, receiver)| (tenant(name), receiver)).collect(),
+        };
+        assert_eq!(due_beside(&ports, &left_out, 4).await, expected, "without {left_out:?}");
+    }
 }
 
 pub(crate) async fn a_notice_rests_after_a_failed_attempt(ports: Ports) {
