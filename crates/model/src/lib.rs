@@ -23,6 +23,7 @@ pub mod schema;
 pub mod selection;
 pub mod sheet;
 pub mod source;
+pub mod strict_json;
 pub mod tenant;
 pub mod time_range;
 pub mod token;

@@ -4,7 +4,6 @@
 //! them. Lines come one by one; what is kept of an hour does not grow with its records.
 
 use super::hash_text::is_hash;
-use super::strict_json::StrictJson;
 use super::{NotVerified, mismatch, wrong_use};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -18,6 +17,7 @@ use tollbook_model::export_manifest::MERKLE_ALGORITHM;
 use tollbook_model::jws::JwsKeys;
 use tollbook_model::merkle::{self, MerkleTree};
 use tollbook_model::record_signature::split;
+use tollbook_model::strict_json::StrictJson;
 use tollbook_model::time_range::{instant_text, parse_instant};
 
 /// Largest report: that of a million hours is smaller.

@@ -2,7 +2,6 @@
 //! memory.
 
 use super::broken::Broken;
-use super::strict_json::StrictJson;
 use super::{NotVerified, mismatch, wrong_use};
 use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -12,6 +11,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 use tollbook_model::schema::AUDIT_LOG_FIELDS;
+use tollbook_model::strict_json::StrictJson;
 
 /// Longest entry in bytes; a reason is the longest text in one, and bounded.
 const MOST_ENTRY_BYTES: u64 = 1 << 20;

@@ -18,7 +18,6 @@ mod export_tests;
 mod fetched;
 mod hash_text;
 mod input;
-mod strict_json;
 #[cfg(test)]
 mod tests;
 

@@ -1,21 +1,55 @@
 //! JSON in which no name is given twice: of two equal names a reader would take one and overlook the other.
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::fmt;
 
-/// A JSON value without repeated names at any depth.
-pub(super) struct StrictJson(pub(super) Value);
+/// A JSON value without repeated names at any depth; with one it is no JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StrictJson(pub Value);
 
 impl<'de> Deserialize<'de> for StrictJson {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Self)
+        let (value, repeated) = Noted.deserialize(deserializer)?;
+        if repeated.is_empty() {
+            Ok(Self(value))
+        } else {
+            Err(D::Error::custom("a name that is given twice"))
+        }
     }
 }
 
-struct StrictVisitor;
+/// Reads a JSON value, and tells the names that its objects have twice, each once; those of objects in it as
+/// `name.member`. Of repeated members the last is in the value.
+#[derive(Debug, Clone, Copy)]
+pub struct Noted;
 
-impl<'de> Visitor<'de> for StrictVisitor {
+impl<'de> DeserializeSeed<'de> for Noted {
+    type Value = (Value, Vec<String>);
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        let mut repeated = Vec::new();
+        let value = Reading { path: "", repeated: &mut repeated }.deserialize(deserializer)?;
+        Ok((value, repeated))
+    }
+}
+
+/// Reads a value that stands somewhere in the whole.
+struct Reading<'a> {
+    /// Where the value stands; empty for the whole body.
+    path: &'a str,
+    repeated: &'a mut Vec<String>,
+}
+
+impl<'de> DeserializeSeed<'de> for Reading<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Reading<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,7 +86,9 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut array = Vec::new();
-        while let Some(StrictJson(item)) = items.next_element()? {
+        while let Some(item) =
+            items.next_element_seed(Reading { path: self.path, repeated: &mut *self.repeated })?
+        {
             array.push(item);
         }
         Ok(Value::Array(array))
@@ -60,9 +96,11 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
-        while let Some((name, StrictJson(value))) = members.next_entry::<String, StrictJson>()? {
-            if object.insert(name, value).is_some() {
-                return Err(A::Error::custom("a name that is given twice"));
+        while let Some(name) = members.next_key::<String>()? {
+            let path = if self.path.is_empty() { name.clone() } else { format!("{}.{name}", self.path) };
+            let value = members.next_value_seed(Reading { path: &path, repeated: &mut *self.repeated })?;
+            if object.insert(name, value).is_some() && !self.repeated.contains(&path) {
+                self.repeated.push(path);
             }
         }
         Ok(Value::Object(object))
