@@ -162,9 +162,13 @@ impl Compiled {
     fn trunk_mask(&self, ids: Option<TrunkIds>, extra: &ArrayRef, trunk: &ArrayRef) -> BooleanBuffer {
         let by_given =
             text_mask(extra, |text| given_trunk_id(text).is_some_and(|id| self.values.contains(&id)));
-        let without_given = !&text_mask(extra, |text| given_trunk_id(text).is_some());
         let by_name =
             text_mask(trunk, |name| ids.is_some_and(|ids| self.values.contains(&ids.id(name).to_string())));
+        // Where no name fits it does not matter which records have an id of their own, and that is dear to read.
+        if by_name.count_set_bits() == 0 {
+            return by_given;
+        }
+        let without_given = !&text_mask(extra, |text| given_trunk_id(text).is_some());
         &by_given | &(&by_name & &without_given)
     }
 }

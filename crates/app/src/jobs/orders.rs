@@ -8,7 +8,6 @@ use std::time::Duration;
 use tollbook_kit::fault::{Code, Detail, Fault};
 use tollbook_kit::secret::Secret;
 use tollbook_model::access::Caller;
-use tollbook_model::audit::{AuditObject, Outcome};
 use tollbook_model::export::ExportQuery;
 use tollbook_model::export_job::{
     ExportJob, FileKeeping, JobContacts, JobOrder, JobOwner, JobProgress, JobState, REFERENCE_CHARACTERS,
@@ -69,8 +68,8 @@ impl Jobs {
     ///
     /// # Errors
     /// `forbidden`; `gone` when the tenant's time to export is over; `invalid`, naming every wrong contact and reference;
-    /// `too_many` when as many jobs wait as the tenant's quota allows, or too much is still to be told; `key_reused` when another order came under the
-    /// same key; `storage_full`, `unavailable` or `internal`.
+    /// `too_many` when as many jobs wait as the tenant's quota allows, or too much is still to be told; `key_reused` when
+    /// another order came under the same key; `storage_full`, `unavailable` or `internal`.
     pub async fn order(&self, caller: &Caller, new: NewJob) -> Result<OrderedJob, Fault> {
         self.permit(caller, new.order.query.selection.dataset).await?;
         let tenant = self.tenants.exportable(caller).await?;
@@ -88,9 +87,7 @@ impl Jobs {
         let (id, query) = (self.ids.next_id(), new.order.query.clone());
         let rows_estimated = self.rows_estimated(&tenant, query, id).await?;
         let job = self.queued(caller, new, id, rows_estimated);
-        let object = Some(AuditObject::new("export_job", id));
-        let entry = caller.entry(job.created_at_ms, "export.create", object, Outcome::Success);
-        let entry = entry.because(&in_words(&job.order.query));
+        let entry = self.entry(caller, "export.create", id).because(&in_words(&job.order.query));
         match self.port.order(job.clone(), tenant.quota.queued_jobs, key, entry).await? {
             Ordered::New => {
                 self.running.ring();

@@ -1,8 +1,9 @@
 //! Files of finished exports, by signed links: `/dl/v1/{job}/{file}?exp&kid&sig` (`natalia.md` section 8).
 //!
 //! A link is all that is needed: no credential is asked for. Readers resume and read in ranges, so all that is counted is
-//! how often the files of a job are read, with much room: each time is an entry in the audit log. Who may have which bytes is `app`'s to say; here is only how HTTP asks for them and gets them. Links are the
-//! same for every dialect, so this is of none.
+//! how often the files of a job are read, with much room: each time is an entry in the audit log. Who may have which bytes
+//! is `app`'s to say; here is only how HTTP asks for them and gets them. Links are the same for every dialect, so this is
+//! of none.
 
 mod answer;
 mod conditions;

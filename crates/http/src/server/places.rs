@@ -1,8 +1,8 @@
 //! Room for connections: how many there are in all and of one address, and who gives way when there is no more room.
 //!
-//! A connection waits while no request of it is under way and nothing of an answer is still to be written. When room is short, the one that has waited longest gives
-//! way, and before all others those that never sent a whole request: so connections held for their own sake never keep
-//! honest ones out, not even from the same address.
+//! A connection waits while no request of it is under way and nothing of an answer is still to be written. When room is
+//! short, the one that has waited longest gives way, and before all others those that never sent a whole request: so
+//! connections held for their own sake never keep honest ones out, not even from the same address.
 
 use super::running::Running;
 use std::collections::{BTreeMap, HashMap};

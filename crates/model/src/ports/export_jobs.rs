@@ -1,8 +1,8 @@
 //! The table of export jobs, with their parts, and the rights of workers to them.
 //!
-//! Every method that ends a job writes its notices into the outbox in the same transaction, erases the key that was kept
-//! for them with the job, and lets go of what the job had pinned. What a worker writes is fenced: with a [`Claim`] that no longer holds, nothing happens and the answer
-//! says so. Whose turn it is, is decided in `app`.
+//! Every method that ends a job writes its notices into the outbox in the same transaction, erases the key that was
+//! kept for them with the job, and lets go of what the job had pinned. What a worker writes is fenced: with a [`Claim`]
+//! that no longer holds, nothing happens and the answer says so. Whose turn it is, is decided in `app`.
 
 use crate::audit::AuditEntry;
 use crate::dataset::Dataset;
@@ -160,8 +160,8 @@ pub trait ExportJobs: Send + Sync {
     /// `unavailable` or `internal`.
     async fn in_line(&self) -> Result<Vec<JobInLine>, Fault>;
 
-    /// Takes a job that was seen in line: it is running, its attempt counted unless it goes on with one, its generation the next one, and the lease
-    /// holds. None when it was taken, or ended, since it was seen.
+    /// Takes a job that was seen in line: it is running, its attempt counted unless it goes on with one, its generation
+    /// the next one, and the lease holds. None when it was taken, or ended, since it was seen.
     ///
     /// # Errors
     /// `storage_full`, `unavailable` or `internal`.
@@ -216,8 +216,8 @@ pub trait ExportJobs: Send + Sync {
     /// `unavailable` or `internal`.
     async fn parts(&self, job: Uuid) -> Result<Vec<ExportPart>, Fault>;
 
-    /// Those of the parts that hold bytes of this range of the file: a file may have ten thousand parts, and readers read in
-    /// ranges.
+    /// Those of the parts that hold bytes of this range of the file: a file may have ten thousand parts, and readers
+    /// read in ranges.
     ///
     /// # Errors
     /// `unavailable` or `internal`.
@@ -249,8 +249,8 @@ pub trait ExportJobs: Send + Sync {
         notices: Vec<NewNotification>,
     ) -> Result<bool, Fault>;
 
-    /// Fails a job that was seen in line and cannot be read, such as after a step back to an older version. Nobody is told,
-    /// as nobody can be read either. False when it was taken, or ended, since it was seen.
+    /// Fails a job that was seen in line and cannot be read, such as after a step back to an older version. Nobody is
+    /// told, as nobody can be read either. False when it was taken, or ended, since it was seen.
     ///
     /// # Errors
     /// `storage_full`, `unavailable` or `internal`.
